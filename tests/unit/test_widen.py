@@ -1,0 +1,111 @@
+"""The widening of LANs: always strictly shorter, covering, minimal, and never silent about what it must not swallow."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from netaddr import IPAddress, IPNetwork
+
+from wg_office.widen import conflicts, parent, swept_in, widen
+
+
+def net(text: str) -> IPNetwork:
+    return IPNetwork(text)
+
+
+@st.composite
+def networks(draw: st.DrawFn, shortest: int = 1) -> IPNetwork:
+    version = draw(st.sampled_from([4, 6]))
+    width = 32 if version == 4 else 128
+    length = draw(st.integers(shortest, width))
+    value = draw(st.integers(0, 2**width - 1))
+    return IPNetwork(f"{IPAddress(value, version)}/{length}").cidr
+
+
+lan_lists = st.lists(networks(), min_size=1, max_size=12)
+
+
+@given(lan_lists)
+def test_each_lan_lies_in_a_strictly_shorter_prefix(lans: list[IPNetwork]) -> None:
+    widened = widen(lans)
+    for lan in lans:
+        assert any(lan in prefix and prefix.prefixlen < lan.prefixlen for prefix in widened)
+
+
+@given(lan_lists)
+def test_nothing_but_parents_of_the_given_lans_is_listed(lans: list[IPNetwork]) -> None:
+    assert set(widen(lans)) <= {parent(lan) for lan in lans}
+
+
+@given(lan_lists)
+def test_no_prefix_can_be_dropped_without_uncovering_a_lan(lans: list[IPNetwork]) -> None:
+    widened = widen(lans)
+    for dropped in widened:
+        rest = [prefix for prefix in widened if prefix != dropped]
+        assert not all(any(lan in prefix and prefix.prefixlen < lan.prefixlen for prefix in rest) for lan in lans)
+
+
+@given(lan_lists)
+def test_at_most_as_many_addresses_are_added_as_the_lans_have(lans: list[IPNetwork]) -> None:
+    for prefix in widen(lans):
+        assert any(prefix.size == 2 * lan.size for lan in lans)
+
+
+@given(lan_lists, st.randoms(use_true_random=False))
+def test_the_order_of_the_lans_does_not_matter(lans: list[IPNetwork], random: object) -> None:
+    shuffled = list(lans)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert widen(shuffled) == widen(lans)
+
+
+@given(networks(), st.data())
+def test_an_endpoint_inside_the_widened_prefix_is_found(lan: IPNetwork, data: st.DataObject) -> None:
+    wide = parent(lan)
+    endpoint = IPAddress(data.draw(st.integers(wide.first, wide.last)), lan.version)
+    assert [c.kind for c in conflicts([lan], endpoint, [])] == ["endpoint"]
+
+
+@given(networks(), networks())
+def test_the_vpn_is_a_conflict_exactly_when_it_overlaps_the_widened_prefix(lan: IPNetwork, vpn: IPNetwork) -> None:
+    wide = parent(lan)
+    overlap = wide.version == vpn.version and wide.first <= vpn.last and vpn.first <= wide.last
+    assert bool(conflicts([lan], None, [vpn])) == overlap
+
+
+@pytest.mark.parametrize(
+    ("lans", "expected"),
+    [
+        (["192.168.200.0/24", "192.168.201.0/24"], ["192.168.200.0/23"]),
+        (["192.168.1.0/24", "192.168.200.0/24"], ["192.168.0.0/23", "192.168.200.0/23"]),
+        (["192.168.201.0/24", "192.168.202.0/24"], ["192.168.200.0/23", "192.168.202.0/23"]),
+        (["10.0.0.0/8", "10.9.0.0/16"], ["10.0.0.0/7"]),
+        (["192.168.200.244/24"], ["192.168.200.0/23"]),
+        (["fd00:1::/64"], ["fd00:1::/63"]),
+        ([], []),
+    ],
+)
+def test_known_widenings(lans: list[str], expected: list[str]) -> None:
+    assert [str(prefix) for prefix in widen(map(net, lans))] == expected
+
+
+def test_a_neighbouring_lan_that_is_swept_in_is_named() -> None:
+    lan1, lan2, far = net("192.168.201.0/24"), net("192.168.200.0/24"), net("192.168.7.0/24")
+    assert swept_in([lan2], [lan1, lan2, far]) == (lan1,)
+    assert swept_in([lan1, lan2], [lan1, lan2, far]) == ()
+
+
+def test_a_default_route_cannot_be_widened() -> None:
+    assert [c.kind for c in conflicts([net("0.0.0.0/0")], None, [])] == ["no-parent"]
+    assert [c.kind for c in conflicts([net("::/0")], None, [])] == ["no-parent"]
+
+
+def test_a_conflict_says_in_one_line_what_is_swallowed_and_what_to_do() -> None:
+    (swallowed,) = conflicts([net("203.0.112.0/24")], IPAddress("203.0.113.10"), [net("10.70.0.0/16")])
+    assert swallowed.message == (
+        "203.0.112.0/24 is widened to 203.0.112.0/23 in the developers' files, and that holds the hub's endpoint (203.0.113.10): "
+        "the tunnel would be routed into itself; give the hub another public address, or renumber the LAN"
+    )
+    (vpn,) = conflicts([net("10.71.0.0/16")], None, [net("10.70.0.0/16")])
+    assert "10.70.0.0/15" in vpn.message
+    assert "addresses of the VPN (10.70.0.0/16)" in vpn.message

@@ -1,0 +1,89 @@
+"""Widening of LAN prefixes, so that a laptop inside the office reaches the LAN directly.
+
+A client that lists exactly the LAN's prefix ties with the LAN's own on-link route, and on several platforms the tunnel
+wins the tie. A prefix one bit shorter loses to the on-link route by longest match, and still catches the LAN from afar.
+Parents are taken one by one: a common supernet of 192.168.1.0/24 and 192.168.200.0/24 would be 192.168.0.0/16, which
+swallows most home networks, where two /23s add 512 addresses in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from netaddr import IPAddress, IPNetwork
+
+ConflictKind = Literal["no-parent", "endpoint", "vpn"]
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Why a LAN cannot be widened: what its parent prefix would swallow."""
+
+    kind: ConflictKind
+    lan: IPNetwork
+    widened: IPNetwork
+    swallowed: str
+
+    @property
+    def message(self) -> str:
+        """One sentence for a person, with the remedy."""
+        if self.kind == "no-parent":
+            return f"{self.lan} cannot be widened: no prefix is wider; give the LAN's real prefix"
+        endpoint = self.kind == "endpoint"
+        what = "the hub's endpoint" if endpoint else "addresses of the VPN"
+        why = "the tunnel would be routed into itself" if endpoint else "two networks would answer to the same addresses"
+        remedy = "give the hub another public address" if endpoint else "choose another VPN prefix"
+        return (
+            f"{self.lan} is widened to {self.widened} in the developers' files, and that holds {what} ({self.swallowed}): "
+            f"{why}; {remedy}, or renumber the LAN"
+        )
+
+
+def _contains(outer: IPNetwork, inner: IPNetwork) -> bool:
+    return bool(outer.version == inner.version and outer.first <= inner.first and inner.last <= outer.last)
+
+
+def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
+    return _contains(one, other) or _contains(other, one)
+
+
+def parent(lan: IPNetwork) -> IPNetwork:
+    """Return the prefix that is one bit shorter; a /0 is returned as it is, and is a conflict."""
+    return IPNetwork(f"{IPAddress(lan.first, lan.version)}/{max(0, lan.prefixlen - 1)}").cidr
+
+
+def without_contained(prefixes: Iterable[IPNetwork]) -> tuple[IPNetwork, ...]:
+    """Drop each prefix that another one contains; neighbours are not merged, because that would widen them further."""
+    kept: list[IPNetwork] = []
+    for prefix in sorted({p.cidr for p in prefixes}, key=lambda p: (p.version, p.prefixlen, p.first)):
+        if not any(_contains(wider, prefix) for wider in kept):
+            kept.append(prefix)
+    return tuple(sorted(kept, key=lambda p: (p.version, p.first)))
+
+
+def widen(lans: Iterable[IPNetwork]) -> tuple[IPNetwork, ...]:
+    """Return the parents of the LANs, without those that another parent contains, in address order."""
+    return without_contained(parent(lan) for lan in lans)
+
+
+def swept_in(lans: Sequence[IPNetwork], others: Iterable[IPNetwork]) -> tuple[IPNetwork, ...]:
+    """Return those of the other LANs that the widening of `lans` touches although they are not among `lans`."""
+    widened = widen(lans)
+    return tuple(other for other in others if other not in lans and any(_overlap(prefix, other) for prefix in widened))
+
+
+def conflicts(lans: Iterable[IPNetwork], endpoint: IPAddress | None, vpn: Iterable[IPNetwork]) -> tuple[Conflict, ...]:
+    """Find what the widening must never swallow: the hub's public address (None where it is a name) and the VPN itself."""
+    found: list[Conflict] = []
+    vpn_prefixes = tuple(vpn)
+    for lan in lans:
+        widened = parent(lan)
+        if lan.prefixlen == 0:
+            found.append(Conflict("no-parent", lan, widened, str(lan)))
+            continue
+        if endpoint is not None and endpoint.version == widened.version and endpoint in widened:
+            found.append(Conflict("endpoint", lan, widened, str(endpoint)))
+        found.extend(Conflict("vpn", lan, widened, str(prefix)) for prefix in vpn_prefixes if _overlap(widened, prefix))
+    return tuple(found)
