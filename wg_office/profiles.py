@@ -1,0 +1,390 @@
+"""What a developer's machine is given: one WireGuard file per way of working, each readable by every client.
+
+- everyday: each LAN widened by one bit, so that inside an office the on-link route is the longer match and wins.
+- exact: the LANs as they are; for Android, and for a home network that has an office's addresses.
+- at-<site>: everything but that site's LAN; works at that office on every platform.
+
+The VPN's own prefix is listed in full in each of them: who reaches whom inside the VPN is enforced by the hub, and a grant between
+two developers then needs no new file on either side. LANs are listed as whole prefixes even where the grant names single hosts: a /32
+would win over the on-link route at the office. Which LANs are listed follows the grants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from netaddr import IPAddress, IPNetwork
+
+from wg_office.grants import Access, DeveloperGrant, GroupGrant, HostGrant, SiteGrant
+from wg_office.model import Developer, Dns, Environment, Gateway
+from wg_office.widen import conflicts, swept_in, widen, without_contained
+
+MAX_TUNNEL_NAME = 15
+"""Linux interface names and Android's tunnel names end here; the other clients take more."""
+
+MISSING_PRIVATE_KEY = "REPLACE-WITH-YOUR-PRIVATE-KEY"
+"""What stands in the file of someone who brought a public key. No client accepts it, so that a forgotten line is noticed at the import."""
+
+EVERYDAY, EXACT, AT = "everyday", "exact", "at-"
+
+_TUNNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=+.-]{0,13}[A-Za-z0-9]|[A-Za-z0-9]")
+_RESERVED = frozenset(
+    {"lo", "all", "default", "con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+)
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something its reader should know about a profile, in both languages of the hand-out."""
+
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Everything that one WireGuard file says, except the keys."""
+
+    name: str
+    kind: str
+    developer: str
+    environment: str
+    addresses: tuple[str, ...]
+    allowed_ips: tuple[str, ...]
+    endpoint: str
+    mtu: int
+    keepalive: int
+    commands: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        """`dev-x.conf`; the clients take the tunnel's name from it."""
+        return f"{self.name}.conf"
+
+    @property
+    def site(self) -> str | None:
+        """The site whose LAN an at-<site> profile leaves out."""
+        return self.kind.removeprefix(AT) if self.kind.startswith(AT) else None
+
+
+@dataclass(frozen=True)
+class ClientKeys:
+    """The keys of one developer's file, as base64 text; without a private key the file has one line to fill in."""
+
+    hub_public_key: str
+    preshared_key: str = field(repr=False)
+    private_key: str | None = field(default=None, repr=False)
+
+
+class PathFault(NamedTuple):
+    """A fault of the environment file: where it is, and one sentence with the remedy."""
+
+    path: tuple[str | int, ...]
+    message: str
+
+
+# --- who reaches what ------------------------------------------------------------------------------------------------------------------
+
+
+def granted(env: Environment, developer: Developer) -> tuple[SiteGrant | DeveloperGrant | HostGrant, ...]:
+    """The developer's grants with the groups spelled out, in the order of the file and without repetitions."""
+    return tuple(dict.fromkeys(_spelled_out(env, developer.access, frozenset())))
+
+
+def _spelled_out(env: Environment, access: Access, seen: frozenset[str]) -> Iterator[SiteGrant | DeveloperGrant | HostGrant]:
+    for grant in access:
+        if not isinstance(grant, GroupGrant):
+            yield grant
+        elif grant.group in env.groups and grant.group not in seen:
+            yield from _spelled_out(env, env.groups[grant.group].access, seen | {grant.group})
+
+
+def reachable_gateways(env: Environment, developer: Developer) -> tuple[Gateway, ...]:
+    """The gateways of the sites in which the developer may reach something, in the order of the file."""
+    sites = {grant.site for grant in granted(env, developer) if isinstance(grant, SiteGrant)}
+    return tuple(gateway for gateway in env.active_gateways if gateway.site in sites)
+
+
+# --- the profiles ----------------------------------------------------------------------------------------------------------------------
+
+
+def profiles(env: Environment, developer: Developer) -> tuple[Profile, ...]:
+    """All profiles of a developer: everyday first, then exact, then one per reachable site. Without a LAN there is only one."""
+    gateways = reachable_gateways(env, developer)
+    lans = [gateway.lan.cidr for gateway in gateways]
+    made = [_profile(env, developer, EVERYDAY, widen(lans), _everyday_notes(env, developer, gateways))]
+    if gateways:
+        made.append(_profile(env, developer, EXACT, tuple(lans), _exact_notes(developer, gateways)))
+    for gateway in gateways:
+        elsewhere = tuple(other.lan.cidr for other in gateways if other is not gateway)
+        made.append(_profile(env, developer, AT + gateway.site, elsewhere, ()))
+    return tuple(made)
+
+
+def best_profile(env: Environment, developer: Developer) -> Profile:
+    """The one to start with on the developer's platform.
+
+    Android looks up the tunnel's routes before the local network's: widening gains nothing there, and would only catch more of
+    the home network.
+    """
+    wanted = EXACT if developer.platform == "android" else EVERYDAY
+    made = profiles(env, developer)
+    return next((profile for profile in made if profile.kind == wanted), made[0])
+
+
+def _profile(env: Environment, developer: Developer, kind: str, lans: tuple[IPNetwork, ...], notes: tuple[Note, ...]) -> Profile:
+    network = env.network
+    address6 = env.address6_of(developer)
+    vpn = (network.cidr,) if network.cidr6 is None else (network.cidr, network.cidr6)
+    listed = (*vpn, *without_contained(lans))
+    commands, dns_note = _split_dns(env, developer, kind, listed)
+    return Profile(
+        name=tunnel_name(env.environment, kind),
+        kind=kind,
+        developer=developer.name,
+        environment=env.environment,
+        addresses=(f"{developer.address}/32",) if address6 is None else (f"{developer.address}/32", f"{address6}/128"),
+        allowed_ips=tuple(str(prefix) for prefix in listed),
+        endpoint=str(env.hub.endpoint),
+        mtu=network.mtu,
+        keepalive=network.keepalive,
+        commands=commands,
+        notes=(*notes, *dns_note),
+    )
+
+
+# --- names -----------------------------------------------------------------------------------------------------------------------------
+
+
+def tunnel_name(environment: str, kind: str) -> str:
+    """`dev`, `dev-x`, `dev-at-beijing`: named by the network, for a person who has several, and never longer than 15 characters.
+
+    What is too long is cut and ends in four hex digits of its hash: the name depends on nothing else in the file, and stays the same.
+    """
+    if kind == EVERYDAY:
+        return _fit(environment, MAX_TUNNEL_NAME)
+    if kind == EXACT:
+        return f"{_fit(environment, MAX_TUNNEL_NAME - 2)}-x"
+    head = min(len(environment), 2)
+    site = _fit(kind.removeprefix(AT), MAX_TUNNEL_NAME - len("-at-") - head)
+    room = MAX_TUNNEL_NAME - len("-at-") - len(site)
+    return f"{environment[:room].rstrip('-')}-at-{site}"
+
+
+def _fit(name: str, room: int) -> str:
+    if len(name) <= room:
+        return name
+    return name[: room - 4].rstrip("-") + hashlib.sha256(name.encode()).hexdigest()[:4]
+
+
+def name_faults(env: Environment) -> tuple[PathFault, ...]:
+    """Find profile names that a client would refuse, or that two profiles share."""
+    faults: list[PathFault] = []
+    seen: dict[str, str] = {}
+    paths: list[tuple[str, tuple[str | int, ...]]] = [(EVERYDAY, ("environment",)), (EXACT, ("environment",))]
+    paths += [(AT + gateway.site, ("gateways", index, "site")) for index, gateway in enumerate(env.gateways)]
+    for kind, path in paths:
+        name = tunnel_name(env.environment, kind)
+        if not _TUNNEL_NAME.fullmatch(name) or name.lower() in _RESERVED:
+            faults.append(
+                PathFault(path, f"the {kind} profile would be called {name!r}, which not every client takes; choose another name")
+            )
+        elif name.lower() in seen:
+            faults.append(
+                PathFault(path, f"the profiles {seen[name.lower()]} and {kind} would both be called {name!r}; choose another name")
+            )
+        seen.setdefault(name.lower(), kind)
+    return tuple(faults)
+
+
+# --- faults and warnings for the checks ------------------------------------------------------------------------------------------------
+
+
+def widening_faults(env: Environment) -> tuple[PathFault, ...]:
+    """Find LANs whose widening would swallow the hub's endpoint or the VPN."""
+    vpn = (env.network.cidr,) if env.network.cidr6 is None else (env.network.cidr, env.network.cidr6)
+    return tuple(
+        PathFault(("gateways", index, "lan", "cidr"), conflict.message)
+        for index, gateway in enumerate(env.gateways)
+        if not gateway.retired
+        for conflict in conflicts([gateway.lan.cidr], env.hub.endpoint.host, vpn)
+    )
+
+
+def home_warnings(env: Environment) -> tuple[PathFault, ...]:
+    """Find developers whose home network has addresses of an office they may reach: not wrong, but one of the two hides the other."""
+    return tuple(
+        PathFault(
+            ("developers", index, "home"),
+            f"{developer.home} overlaps the LAN of site {gateway.site} ({gateway.lan.cidr}): at home {developer.name} reaches that office "
+            f"with the exact profile only, and then not the devices at home; renumber the home network",
+        )
+        for index, developer in enumerate(env.developers)
+        for gateway in reachable_gateways(env, developer)
+        if developer.home is not None and _overlap(developer.home, gateway.lan.cidr)
+    )
+
+
+def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
+    return bool(one.first <= other.last and other.first <= one.last)
+
+
+# --- notes -----------------------------------------------------------------------------------------------------------------------------
+
+
+def _everyday_notes(env: Environment, developer: Developer, gateways: tuple[Gateway, ...]) -> tuple[Note, ...]:
+    if not gateways:
+        return (Note("No office network is listed, because access to none is granted yet.", "尚未授权访问任何办公室网络，因此未列出。"),)
+    notes: list[Note] = []
+    lans = [gateway.lan.cidr for gateway in gateways]
+    for other in env.active_gateways:
+        if swept_in(lans, [other.lan.cidr]):
+            notes.append(
+                Note(
+                    f"The widened prefixes also cover {other.lan.cidr} ({other.site}), which you may not reach: "
+                    "the hub rejects what you send there.",
+                    f"放宽后的网段也包含 {other.lan.cidr}（{other.site}），您无权访问该网络，发往那里的数据会被中心服务器拒绝。",
+                )
+            )
+    if developer.platform == "android":
+        notes.append(
+            Note(
+                "Android sends these addresses through the tunnel at the office too: use the at-office profile there.",
+                "在办公室内，Android 仍会让这些地址走隧道：请在办公室改用对应的办公室配置。",
+            )
+        )
+    return (
+        *notes,
+        *_home_notes(
+            developer, gateways, "While you are there, that office cannot be reached with this file.", "在家时无法用此配置访问该办公室。"
+        ),
+    )
+
+
+def _exact_notes(developer: Developer, gateways: tuple[Gateway, ...]) -> tuple[Note, ...]:
+    return _home_notes(
+        developer,
+        gateways,
+        "While this tunnel is on, the devices at home (the router's DNS too) may be out of reach.",
+        "启用此隧道时，家中的设备（包括路由器的 DNS）可能无法访问。",
+    )
+
+
+def _home_notes(developer: Developer, gateways: tuple[Gateway, ...], en: str, zh: str) -> tuple[Note, ...]:
+    if developer.home is None:
+        return ()
+    return tuple(
+        Note(
+            f"Your home network {developer.home} has addresses of the office {gateway.site} ({gateway.lan.cidr}). {en}",
+            f"您的家庭网络 {developer.home} 与办公室 {gateway.site}（{gateway.lan.cidr}）地址重叠。{zh}",
+        )
+        for gateway in gateways
+        if _overlap(developer.home, gateway.lan.cidr)
+    )
+
+
+# --- split DNS -------------------------------------------------------------------------------------------------------------------------
+
+
+def _split_dns(
+    env: Environment, developer: Developer, kind: str, listed: tuple[IPNetwork, ...]
+) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+    """The commands that give the offices' domains to their name servers, or the reason why the file has none.
+
+    `DNS =` is never written: wg-quick hands it to `resolvconf -x`, and the apps of all other platforms send every query there.
+    At an office its own name servers come with its DHCP lease, so that an at-<site> file says nothing of those it leaves out.
+    """
+    dns = env.network.dns
+    if dns is None:
+        return (), ()
+    allowed = (*listed[: 1 if env.network.cidr6 is None else 2], *(gateway.lan.cidr for gateway in reachable_gateways(env, developer)))
+    servers = [str(server) for server in dns.servers if _in_any(server, allowed) and _in_any(server, listed)]
+    if servers and developer.platform == "linux":
+        return (_resolvectl(servers, dns.domains),), ()
+    if kind.startswith(AT):
+        return (), ()
+    return (), (_dns_left_out(developer.platform, servers, dns.domains) if servers else _dns_out_of_reach(dns),)
+
+
+def _in_any(address: IPAddress, prefixes: tuple[IPNetwork, ...]) -> bool:
+    return any(address in prefix for prefix in prefixes)
+
+
+def _resolvectl(servers: list[str], domains: tuple[str, ...]) -> str:
+    routing = " ".join(f"'~{domain}'" for domain in domains)
+    failed = "echo 'no systemd-resolved: names of the office stay unresolved' >&2"
+    return f"PostUp = resolvectl dns %i {' '.join(servers)} && resolvectl domain %i {routing} || {failed}"
+
+
+def _dns_out_of_reach(dns: Dns) -> Note:
+    domains = ", ".join(dns.domains)
+    return Note(
+        f"Names in {domains} are not resolved through the tunnel: their name server is in a network that you may not reach.",
+        f"{domains} 的域名不经隧道解析：其 DNS 服务器位于您无权访问的网络中。",
+    )
+
+
+_DNS_BY_HAND = {
+    "macos": (
+        "put `nameserver {server}` into the file /etc/resolver/{domain}",
+        "在文件 /etc/resolver/{domain} 中写入 `nameserver {server}`",
+    ),
+    "windows": (
+        "run `Add-DnsClientNrptRule -Namespace .{domain} -NameServers {server}` as an administrator",
+        "以管理员身份运行 `Add-DnsClientNrptRule -Namespace .{domain} -NameServers {server}`",
+    ),
+}
+
+
+def _dns_left_out(platform: str, servers: list[str], domains: tuple[str, ...]) -> Note:
+    system = {"macos": "macOS", "windows": "Windows", "ios": "iOS", "android": "Android"}[platform]
+    reason = f"The office's name server is left out, because {system} would send it every query, not only those for {', '.join(domains)}"
+    reason_zh = f"未写入办公室 DNS 服务器，因为 {system} 会把所有查询（而不仅是 {'、'.join(domains)}）都发给它"
+    if platform not in _DNS_BY_HAND:
+        return Note(f"{reason}. Use addresses instead of names.", f"{reason_zh}。请直接使用 IP 地址。")
+    by_hand = [tuple(text.format(server=servers[0], domain=domain) for text in _DNS_BY_HAND[platform]) for domain in domains]
+    return Note(
+        f"{reason}. To resolve these names, {', and '.join(en for en, _ in by_hand)}.",
+        f"{reason_zh}。如需解析这些域名，请{'，并'.join(zh for _, zh in by_hand)}。",
+    )
+
+
+# --- rendering -------------------------------------------------------------------------------------------------------------------------
+
+_USE = {
+    EVERYDAY: "everyday use, away from the offices and in them",
+    EXACT: "the exact prefixes: for Android, and where the home network has an office's addresses",
+}
+
+
+def render_profile(profile: Profile, keys: ClientKeys) -> str:
+    """The file's text: only keys that every client takes, no empty values, and comments that all of them skip."""
+    use = _USE.get(profile.kind) or f"for use inside the office {profile.site}"
+    lines = [
+        f"# {profile.name}: WireGuard file of {profile.developer} for the network {profile.environment}, {use}.",
+        "# This file is a secret, like a password. Only one file of this network may be switched on at a time.",
+        *(f"# Note: {note.en}" for note in profile.notes),
+    ]
+    if keys.private_key is None:
+        lines.append("# Put the private key that belongs to your public key in place of the text after 'PrivateKey ='.")
+    lines += [
+        "[Interface]",
+        f"PrivateKey = {keys.private_key or MISSING_PRIVATE_KEY}",
+        f"Address = {', '.join(profile.addresses)}",
+        f"MTU = {profile.mtu}",
+        *profile.commands,
+        "",
+        "[Peer]",
+        f"PublicKey = {keys.hub_public_key}",
+        f"PresharedKey = {keys.preshared_key}",
+        f"AllowedIPs = {', '.join(profile.allowed_ips)}",
+        f"Endpoint = {profile.endpoint}",
+    ]
+    if profile.keepalive:
+        lines.append(f"PersistentKeepalive = {profile.keepalive}")
+    return "\n".join(lines) + "\n"
