@@ -137,11 +137,14 @@ def best_profile(env: Environment, developer: Developer) -> Profile:
     return next((profile for profile in made if profile.kind == wanted), made[0])
 
 
+def _vpn(env: Environment) -> tuple[IPNetwork, ...]:
+    return (env.network.cidr,) if env.network.cidr6 is None else (env.network.cidr, env.network.cidr6)
+
+
 def _profile(env: Environment, developer: Developer, kind: str, lans: tuple[IPNetwork, ...], notes: tuple[Note, ...]) -> Profile:
     network = env.network
     address6 = env.address6_of(developer)
-    vpn = (network.cidr,) if network.cidr6 is None else (network.cidr, network.cidr6)
-    listed = (*vpn, *without_contained(lans))
+    listed = (*_vpn(env), *without_contained(lans))
     commands, dns_note = _split_dns(env, developer, kind, listed)
     return Profile(
         name=tunnel_name(env.environment, kind),
@@ -207,12 +210,11 @@ def name_faults(env: Environment) -> tuple[PathFault, ...]:
 
 def widening_faults(env: Environment) -> tuple[PathFault, ...]:
     """Find LANs whose widening would swallow the hub's endpoint or the VPN."""
-    vpn = (env.network.cidr,) if env.network.cidr6 is None else (env.network.cidr, env.network.cidr6)
     return tuple(
         PathFault(("gateways", index, "lan", "cidr"), conflict.message)
         for index, gateway in enumerate(env.gateways)
         if not gateway.retired
-        for conflict in conflicts([gateway.lan.cidr], env.hub.endpoint.host, vpn)
+        for conflict in conflicts([gateway.lan.cidr], env.hub.endpoint.host, _vpn(env))
     )
 
 
@@ -302,7 +304,7 @@ def _split_dns(
     dns = env.network.dns
     if dns is None:
         return (), ()
-    allowed = (*listed[: 1 if env.network.cidr6 is None else 2], *(gateway.lan.cidr for gateway in reachable_gateways(env, developer)))
+    allowed = (*_vpn(env), *(gateway.lan.cidr for gateway in reachable_gateways(env, developer)))
     servers = [str(server) for server in dns.servers if _in_any(server, allowed) and _in_any(server, listed)]
     if servers and developer.platform == "linux":
         return (_resolvectl(servers, dns.domains),), ()

@@ -1,0 +1,272 @@
+"""A developer's files: what is listed, what each client would refuse, and the whole text for reviewed environments."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from netaddr import IPNetwork
+
+from wg_office.model import Environment
+from wg_office.profiles import (
+    MISSING_PRIVATE_KEY,
+    ClientKeys,
+    Profile,
+    best_profile,
+    home_warnings,
+    name_faults,
+    profiles,
+    render_profile,
+    tunnel_name,
+    widening_faults,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "profiles"
+CASES = ("article", "options")
+
+# The example keys of the WireGuard documentation, so that the golden files parse like real ones.
+HUB_PUBLIC_KEY = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
+PRIVATE_KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+PRESHARED_KEY = "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE="
+
+
+def environment(case: str) -> Environment:
+    return Environment.model_validate(yaml.safe_load((GOLDEN / case / "environment.yaml").read_text(encoding="utf-8")))
+
+
+def changed(case: str, **changes: Any) -> Environment:
+    return Environment.model_validate(yaml.safe_load((GOLDEN / case / "environment.yaml").read_text(encoding="utf-8")) | changes)
+
+
+def rendered(env: Environment) -> dict[str, str]:
+    """Every file of every developer, by `developer/file name`."""
+    files = {}
+    for developer in env.developers:
+        keys = ClientKeys(HUB_PUBLIC_KEY, PRESHARED_KEY, None if developer.public_key else PRIVATE_KEY)
+        for profile in profiles(env, developer):
+            files[f"{developer.name}/{profile.file_name}"] = render_profile(profile, keys)
+    return files
+
+
+def profile_of(env: Environment, developer: str, kind: str) -> Profile:
+    return next(p for p in profiles(env, env.peer(developer)) if p.kind == kind)  # type: ignore[arg-type]
+
+
+def settings(text: str) -> list[tuple[str, str]]:
+    pairs = [line.partition(" = ") for line in text.splitlines() if line and not line.startswith(("#", "["))]
+    return [(key, value) for key, _, value in pairs]
+
+
+# --- whole files -----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_files_are_exactly_the_reviewed_ones(case: str) -> None:
+    files = rendered(environment(case))
+    if os.environ.get("WG_OFFICE_UPDATE_GOLDEN"):
+        for directory in (path for path in (GOLDEN / case).iterdir() if path.is_dir()):
+            shutil.rmtree(directory)
+        for name, text in files.items():
+            (GOLDEN / case / name).parent.mkdir(exist_ok=True)
+            (GOLDEN / case / name).write_text(text, encoding="utf-8")
+    reviewed = {str(path.relative_to(GOLDEN / case)): path.read_text(encoding="utf-8") for path in (GOLDEN / case).rglob("*.conf")}
+    assert files == reviewed
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_wg_quick_itself_parses_every_file(case: str, tmp_path: Path) -> None:
+    for name, text in rendered(environment(case)).items():
+        path = tmp_path / Path(name).name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
+        stripped = subprocess.run(["wg-quick", "strip", str(path)], capture_output=True, text=True, check=False)
+        assert stripped.returncode == 0, stripped.stderr
+        assert stripped.stderr == ""
+        expected = [pair for pair in settings(text) if pair[0] not in {"Address", "MTU", "PostUp"}]
+        assert settings(stripped.stdout) == expected
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_client_takes_the_text(case: str) -> None:
+    portable = {"PrivateKey", "Address", "MTU", "PublicKey", "PresharedKey", "AllowedIPs", "Endpoint", "PersistentKeepalive"}
+    env = environment(case)
+    for name, text in rendered(env).items():
+        platform = next(d.platform for d in env.developers if name.startswith(f"{d.name}/"))
+        pairs = settings(text)
+        assert {key for key, _ in pairs} <= portable | ({"PostUp"} if platform == "linux" else set())
+        assert all(value.strip() for _, value in pairs)
+        assert text.isascii()
+        assert "\r" not in text
+        assert text.endswith("\n")
+        listed = dict(pairs)["AllowedIPs"].split(", ")
+        assert listed == [str(IPNetwork(prefix).cidr) for prefix in listed]
+        assert all(address.endswith(("/32", "/128")) for address in dict(pairs)["Address"].split(", "))
+
+
+# --- what is listed --------------------------------------------------------------------------------------------------------------------
+
+
+def test_everyday_widens_exact_does_not_and_an_office_profile_leaves_its_lan_out() -> None:
+    env = environment("article")
+    assert {p.kind: p.allowed_ips for p in profiles(env, env.developers[0])} == {
+        "everyday": ("10.70.0.0/16", "192.168.200.0/23"),
+        "exact": ("10.70.0.0/16", "192.168.200.0/24", "192.168.201.0/24"),
+        "at-shenzhen": ("10.70.0.0/16", "192.168.200.0/24"),
+        "at-beijing": ("10.70.0.0/16", "192.168.201.0/24"),
+    }
+
+
+def test_a_developer_with_one_site_gets_that_sites_prefix_alone_and_a_note_on_what_is_swept_in() -> None:
+    everyday = profile_of(environment("article"), "f", "everyday")
+    assert profile_of(environment("article"), "f", "exact").allowed_ips == ("10.70.0.0/16", "192.168.200.0/24")
+    assert everyday.allowed_ips == ("10.70.0.0/16", "192.168.200.0/23")
+    assert [note.en for note in everyday.notes] == [
+        "The widened prefixes also cover 192.168.201.0/24 (shenzhen), which you may not reach: the hub rejects what you send there."
+    ]
+
+
+def test_a_developer_without_access_has_one_file_with_the_vpn_alone() -> None:
+    env = environment("article")
+    (only,) = profiles(env, env.developers[2])
+    assert only.allowed_ips == ("10.70.0.0/16",)
+
+
+def test_a_retired_site_is_listed_nowhere() -> None:
+    env = environment("options")
+    for developer in env.developers:
+        assert all("192.168.9." not in prefix for profile in profiles(env, developer) for prefix in profile.allowed_ips)
+
+
+def test_groups_give_their_sites() -> None:
+    env = environment("options")
+    assert profile_of(env, "wei", "exact").allowed_ips == ("10.80.0.0/16", "fd80::/64", "192.168.1.0/24")
+
+
+def test_a_group_cycle_ends() -> None:
+    env = changed("options", groups={"staff": {"access": [{"group": "everyone"}]}, "everyone": {"access": [{"group": "staff"}, "dali"]}})
+    assert profile_of(env, "wei", "exact").allowed_ips == ("10.80.0.0/16", "fd80::/64", "192.168.0.0/24")
+
+
+def test_ipv6_is_in_addresses_and_prefixes_when_the_environment_has_it() -> None:
+    env = environment("options")
+    assert profile_of(env, "linus", "everyday").addresses == ("10.80.1.1/32", "fd80::101/128")
+    assert profile_of(env, "wei", "everyday").addresses == ("10.80.1.3/32", "fd80::beef/128")
+
+
+@pytest.mark.parametrize(
+    ("developer", "kind"), [("linus", "everyday"), ("maya", "everyday"), ("wei", "everyday"), ("ivy", "everyday"), ("andy", "exact")]
+)
+def test_the_best_profile_follows_the_platform(developer: str, kind: str) -> None:
+    env = environment("options")
+    assert best_profile(env, env.peer(developer)).kind == kind  # type: ignore[arg-type]
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_who_brings_a_public_key_has_one_line_to_fill_in() -> None:
+    env = environment("article")
+    profile = best_profile(env, env.developers[0])
+    whole = render_profile(profile, ClientKeys(HUB_PUBLIC_KEY, PRESHARED_KEY, PRIVATE_KEY))
+    open_ = render_profile(profile, ClientKeys(HUB_PUBLIC_KEY, PRESHARED_KEY))
+    assert [pair for pair in settings(open_) if pair not in settings(whole)] == [("PrivateKey", MISSING_PRIVATE_KEY)]
+
+
+def test_keys_do_not_show_in_a_repr() -> None:
+    shown = repr(ClientKeys(HUB_PUBLIC_KEY, PRESHARED_KEY, PRIVATE_KEY))
+    assert PRIVATE_KEY not in shown
+    assert PRESHARED_KEY not in shown
+
+
+# --- split DNS -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_linux_resolves_the_offices_domains_through_servers_that_the_file_reaches() -> None:
+    env = environment("options")
+    domains = "resolvectl domain %i '~office.example' '~lab.example'"
+    assert f"dns %i 192.168.1.53 10.80.0.1 172.16.4.53 && {domains}" in profile_of(env, "linus", "everyday").commands[0]
+    assert f"dns %i 10.80.0.1 172.16.4.53 && {domains}" in profile_of(env, "linus", "at-guangzhou").commands[0]
+
+
+@pytest.mark.parametrize(("developer", "system"), [("maya", "macOS"), ("wei", "Windows"), ("ivy", "iOS"), ("andy", "Android")])
+def test_where_dns_would_take_over_everything_it_is_left_out_with_the_reason(developer: str, system: str) -> None:
+    everyday = profile_of(environment("options"), developer, "everyday")
+    assert everyday.commands == ()
+    assert any(f"{system} would send it every query" in note.en and system in note.zh for note in everyday.notes)
+
+
+def test_a_name_server_that_is_only_swept_in_is_not_used() -> None:
+    env = changed("article", network={"cidr": "10.70.0.0/16", "dns": {"servers": ["192.168.201.53"], "domains": ["office.example"]}})
+    profile = profile_of(env, "f", "everyday")
+    assert profile.commands == ()
+    assert any("a network that you may not reach" in note.en for note in profile.notes)
+
+
+# --- names -----------------------------------------------------------------------------------------------------------------------------
+
+names = st.from_regex(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])?", fullmatch=True)
+
+
+@given(names, st.lists(names, max_size=6, unique=True))
+def test_names_are_valid_everywhere_and_different(name: str, sites: list[str]) -> None:
+    made = [tunnel_name(name, kind) for kind in ("everyday", "exact", *(f"at-{site}" for site in sites))]
+    for tunnel in made:
+        assert 1 <= len(tunnel) <= 15
+        assert tunnel[0].isalnum()
+        assert tunnel[-1].isalnum()
+    assert len(set(made)) == len(made)
+
+
+def test_names_say_which_network_and_which_office() -> None:
+    assert [tunnel_name("dev", kind) for kind in ("everyday", "exact", "at-beijing", "at-guangzhou")] == [
+        "dev",
+        "dev-x",
+        "dev-at-beijing",
+        "de-at-guangzhou",
+    ]
+
+
+def test_a_name_that_no_client_takes_is_a_fault() -> None:
+    (fault,) = name_faults(changed("article", environment="lo"))
+    assert fault.path == ("environment",)
+    assert fault.message == "the everyday profile would be called 'lo', which not every client takes; choose another name"
+    assert name_faults(environment("article")) == name_faults(environment("options")) == ()
+
+
+# --- faults and warnings ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lan_whose_widening_swallows_the_hub_or_the_vpn_is_a_fault_at_that_lan() -> None:
+    gateways = [
+        {
+            "name": f"g{index}",
+            "site": f"s{index}",
+            "address": f"10.70.0.{index + 2}",
+            "lan": {"cidr": cidr, "address": cidr.replace(".0/24", ".2").replace(".0/16", ".2")},
+            "ssh": {"host": "198.51.100.6"},
+        }
+        for index, cidr in enumerate(["192.168.5.0/24", "203.0.112.0/24", "10.71.0.0/16"])
+    ]
+    faults = widening_faults(changed("article", gateways=gateways))
+    assert [fault.path for fault in faults] == [("gateways", 1, "lan", "cidr"), ("gateways", 2, "lan", "cidr")]
+    assert "the hub's endpoint (203.0.113.10)" in faults[0].message
+    assert "addresses of the VPN (10.70.0.0/16)" in faults[1].message
+    assert widening_faults(environment("article")) == widening_faults(environment("options")) == ()
+
+
+def test_a_home_network_like_an_office_is_a_warning_and_a_note_in_the_files() -> None:
+    env = environment("options")
+    (warning,) = home_warnings(env)
+    assert warning.path == ("developers", 1, "home")
+    assert warning.message.startswith(
+        "192.168.1.0/24 overlaps the LAN of site guangzhou (192.168.1.0/24): at home maya reaches that office"
+    )
+    assert any("that office cannot be reached" in note.en for note in profile_of(env, "maya", "everyday").notes)
+    assert any("may be out of reach" in note.en for note in profile_of(env, "maya", "exact").notes)
