@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from netaddr import IPAddress, IPNetwork
 
-from wg_office.grants import Access, DeveloperGrant, GroupGrant, HostGrant, SiteGrant
+from wg_office.grants import Access, GroupGrant, SiteGrant
 from wg_office.model import Developer, Dns, Environment, Gateway
 from wg_office.widen import conflicts, swept_in, widen, without_contained
 
@@ -91,22 +91,17 @@ class PathFault(NamedTuple):
 # --- who reaches what ------------------------------------------------------------------------------------------------------------------
 
 
-def granted(env: Environment, developer: Developer) -> tuple[SiteGrant | DeveloperGrant | HostGrant, ...]:
-    """The developer's grants with the groups spelled out, in the order of the file and without repetitions."""
-    return tuple(dict.fromkeys(_spelled_out(env, developer.access, frozenset())))
-
-
-def _spelled_out(env: Environment, access: Access, seen: frozenset[str]) -> Iterator[SiteGrant | DeveloperGrant | HostGrant]:
+def _sites(env: Environment, access: Access, seen: frozenset[str] = frozenset()) -> Iterator[str]:
     for grant in access:
-        if not isinstance(grant, GroupGrant):
-            yield grant
-        elif grant.group in env.groups and grant.group not in seen:
-            yield from _spelled_out(env, env.groups[grant.group].access, seen | {grant.group})
+        if isinstance(grant, SiteGrant):
+            yield grant.site
+        elif isinstance(grant, GroupGrant) and grant.group in env.groups and grant.group not in seen:
+            yield from _sites(env, env.groups[grant.group].access, seen | {grant.group})
 
 
 def reachable_gateways(env: Environment, developer: Developer) -> tuple[Gateway, ...]:
     """The gateways of the sites in which the developer may reach something, in the order of the file."""
-    sites = {grant.site for grant in granted(env, developer) if isinstance(grant, SiteGrant)}
+    sites = set(_sites(env, developer.access))
     return tuple(gateway for gateway in env.active_gateways if gateway.site in sites)
 
 
