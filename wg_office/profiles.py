@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from netaddr import IPAddress, IPNetwork
 
+from wg_office.faults import Path
 from wg_office.grants import Access, GroupGrant, SiteGrant
 from wg_office.model import Developer, Dns, Environment, Gateway
 from wg_office.widen import conflicts, swept_in, widen, without_contained
@@ -82,10 +83,11 @@ class ClientKeys:
 
 
 class PathFault(NamedTuple):
-    """A fault of the environment file: where it is, and one sentence with the remedy."""
+    """A fault of the environment file: where it is, what is wrong and what would be right."""
 
-    path: tuple[str | int, ...]
+    path: Path
     message: str
+    remedy: str
 
 
 # --- who reaches what ------------------------------------------------------------------------------------------------------------------
@@ -184,46 +186,33 @@ def name_faults(env: Environment) -> tuple[PathFault, ...]:
     """Find profile names that a client would refuse, or that two profiles share."""
     faults: list[PathFault] = []
     seen: dict[str, str] = {}
-    paths: list[tuple[str, tuple[str | int, ...]]] = [(EVERYDAY, ("environment",)), (EXACT, ("environment",))]
+    paths: list[tuple[str, Path]] = [(EVERYDAY, ("environment",)), (EXACT, ("environment",))]
     paths += [(AT + gateway.site, ("gateways", index, "site")) for index, gateway in enumerate(env.gateways)]
     for kind, path in paths:
         name = tunnel_name(env.environment, kind)
         if not _TUNNEL_NAME.fullmatch(name) or name.lower() in _RESERVED:
             faults.append(
-                PathFault(path, f"the {kind} profile would be called {name!r}, which not every client takes; choose another name")
+                PathFault(path, f"the {kind} profile would be called {name!r}, which not every client takes", "choose another name")
             )
         elif name.lower() in seen:
             faults.append(
-                PathFault(path, f"the profiles {seen[name.lower()]} and {kind} would both be called {name!r}; choose another name")
+                PathFault(path, f"the profiles {seen[name.lower()]} and {kind} would both be called {name!r}", "choose another name")
             )
         seen.setdefault(name.lower(), kind)
     return tuple(faults)
 
 
-# --- faults and warnings for the checks ------------------------------------------------------------------------------------------------
+# --- faults for the checks -------------------------------------------------------------------------------------------------------------
 
 
 def widening_faults(env: Environment) -> tuple[PathFault, ...]:
-    """Find LANs whose widening would swallow the hub's endpoint or the VPN."""
+    """Find LANs that swallow the hub's endpoint or the VPN only when they are widened; the checks find the others."""
     return tuple(
-        PathFault(("gateways", index, "lan", "cidr"), conflict.message)
+        PathFault(("gateways", index, "lan", "cidr"), conflict.message, conflict.remedy)
         for index, gateway in enumerate(env.gateways)
         if not gateway.retired
         for conflict in conflicts([gateway.lan.cidr], env.hub.endpoint.host, _vpn(env))
-    )
-
-
-def home_warnings(env: Environment) -> tuple[PathFault, ...]:
-    """Find developers whose home network has addresses of an office they may reach: not wrong, but one of the two hides the other."""
-    return tuple(
-        PathFault(
-            ("developers", index, "home"),
-            f"{developer.home} overlaps the LAN of site {gateway.site} ({gateway.lan.cidr}): at home {developer.name} reaches that office "
-            f"with the exact profile only, and then not the devices at home; renumber the home network",
-        )
-        for index, developer in enumerate(env.developers)
-        for gateway in reachable_gateways(env, developer)
-        if developer.home is not None and _overlap(developer.home, gateway.lan.cidr)
+        if conflict.by_widening or conflict.kind == "no-parent"
     )
 
 

@@ -24,21 +24,30 @@ class Conflict:
     kind: ConflictKind
     lan: IPNetwork
     widened: IPNetwork
-    swallowed: str
+    swallowed: IPNetwork
+
+    @property
+    def by_widening(self) -> bool:
+        """Whether the LAN itself is free of the conflict. Where it is not, the environment is wrong already without the widening."""
+        return not _overlap(self.lan, self.swallowed)
 
     @property
     def message(self) -> str:
-        """One sentence for a person, with the remedy."""
+        """What is wrong, for a person."""
         if self.kind == "no-parent":
-            return f"{self.lan} cannot be widened: no prefix is wider; give the LAN's real prefix"
-        endpoint = self.kind == "endpoint"
-        what = "the hub's endpoint" if endpoint else "addresses of the VPN"
-        why = "the tunnel would be routed into itself" if endpoint else "two networks would answer to the same addresses"
-        remedy = "give the hub another public address" if endpoint else "choose another VPN prefix"
-        return (
-            f"{self.lan} is widened to {self.widened} in the developers' files, and that holds {what} ({self.swallowed}): "
-            f"{why}; {remedy}, or renumber the LAN"
-        )
+            return f"{self.lan} cannot be widened: no prefix is wider"
+        if self.kind == "endpoint":
+            what = f"the hub's endpoint {self.swallowed.ip}, so that the tunnel would be routed into itself"
+        else:
+            what = f"addresses of the VPN {self.swallowed}"
+        return f"{self.lan} is widened to {self.widened} in the developers' files, which holds {what}"
+
+    @property
+    def remedy(self) -> str:
+        """What would be right."""
+        if self.kind == "no-parent":
+            return "write the LAN's real prefix"
+        return f"{'give the hub another public address' if self.kind == 'endpoint' else 'choose another VPN prefix'}, or renumber the LAN"
 
 
 def _contains(outer: IPNetwork, inner: IPNetwork) -> bool:
@@ -81,9 +90,9 @@ def conflicts(lans: Iterable[IPNetwork], endpoint: IPAddress | None, vpn: Iterab
     for lan in lans:
         widened = parent(lan)
         if lan.prefixlen == 0:
-            found.append(Conflict("no-parent", lan, widened, str(lan)))
+            found.append(Conflict("no-parent", lan, widened, lan))
             continue
         if endpoint is not None and endpoint.version == widened.version and endpoint in widened:
-            found.append(Conflict("endpoint", lan, widened, str(endpoint)))
-        found.extend(Conflict("vpn", lan, widened, str(prefix)) for prefix in vpn_prefixes if _overlap(widened, prefix))
+            found.append(Conflict("endpoint", lan, widened, IPNetwork(endpoint)))
+        found.extend(Conflict("vpn", lan, widened, prefix) for prefix in vpn_prefixes if _overlap(widened, prefix))
     return tuple(found)
