@@ -1,0 +1,76 @@
+# wg-office: `make demo` shows it, `make test` proves it. `make help` lists the rest.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+CACHE := $(or $(WG_OFFICE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wg-office)
+VENV := .venv/.ready
+ENV := eval "$$(.venv/bin/python -m toolchain env)"
+SHELL_FILES := $(shell git ls-files -z -- hostside lab .ci | xargs -0 -r grep -lE -m1 '^\#!.*\b(ba)?sh\b')
+
+.PHONY: help
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+$(VENV): requirements.txt requirements-dev.txt
+	@echo "python: installing the packages of requirements-dev.txt into .venv" >&2
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt >&2
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV) ## the Python environment, in .venv
+
+.PHONY: toolchain
+toolchain: $(VENV) ## Pulumi with its plugins: found, fetched or built
+	@.venv/bin/python -m toolchain install
+
+.PHONY: lab
+lab: $(VENV) ## the virtual office, up
+	@.venv/bin/python -m lab up
+
+.PHONY: env
+env: $(VENV) ## for eval: a shell in the demo's environment
+	@.venv/bin/python -m toolchain install >&2
+	@.venv/bin/python -m toolchain env
+
+.PHONY: demo
+demo: toolchain lab ## from nothing to a developer's ping of a device in the office
+	@$(ENV) && .venv/bin/python -m lab.demo
+
+.PHONY: check
+check: $(VENV) ## style, types and shell
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy
+	@command -v shellcheck >/dev/null || .venv/bin/python -m lab.hostpackages shellcheck
+	@shellcheck $(SHELL_FILES)
+
+.PHONY: format
+format: $(VENV) ## put the Python files into shape
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+.PHONY: test-unit
+test-unit: $(VENV) ## the tests that need nothing
+	@.venv/bin/python -m pytest tests/unit -q
+
+.PHONY: test-engine
+test-engine: toolchain ## the tests that need the Pulumi engine
+	@$(ENV) && .venv/bin/python -m pytest tests/engine -q
+
+.PHONY: test-lab
+test-lab: toolchain lab ## the tests that need the lab
+	@$(ENV) && .venv/bin/python -m pytest tests/lab -q
+
+.PHONY: test
+test: toolchain lab ## all tests
+	@$(ENV) && .venv/bin/python -m pytest tests
+
+.PHONY: clean
+clean: ## take away all that this clone has made, the running lab included
+	@if [ -x .venv/bin/python ]; then .venv/bin/python -m lab clean; fi
+	@rm -rf .state .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: clean-cache
+clean-cache: ## empty the download and build cache that all clones share
+	@rm -rf "$(CACHE)"

@@ -1,0 +1,19 @@
+"""wg-office as a Pulumi program: load the environment, build it, export what comes out of it."""
+
+import signal
+
+import pulumi
+
+from components import Office, OfficeArgs, settings
+from components.confirm import confirmation_hook
+
+# A failing `up` interrupts the program; Python would answer with a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+environment = settings.environment()
+office = Office(
+    environment.environment,
+    OfficeArgs(environment, settings.operator(), settings.adopted_keys(), confirmation_hook()),
+)
+for name, value in office.outputs.items():
+    pulumi.export(name, value)

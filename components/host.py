@@ -1,0 +1,82 @@
+"""One machine, brought to its description over SSH. Room: the only place that knows pulumi-command."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_command import remote
+
+from wg_office import hostscript
+from wg_office.model import Ssh
+
+DIALS = 3
+"""Attempts to connect. With the time-out below they stay under half of the host's roll-back delay, so that no late retry re-applies."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """How the operator logs in everywhere: a private key (secret), or the SSH agent where there is none."""
+
+    private_key: pulumi.Output[str] | None = None
+
+
+@dataclass(frozen=True)
+class HostArgs:
+    """What a host is given.
+
+    `description` is not secret and shows in previews. `key_lines` are the host's keys (secret), or None. `through` is the hub, for a
+    gateway that is reached over the tunnel. `rollback_after` is in seconds. `confirm` is the hook of confirm.py, None in mock tests.
+    """
+
+    ssh: Ssh
+    operator: Operator
+    rollback_after: int
+    description: pulumi.Output[str]
+    key_lines: pulumi.Output[str] | None = None
+    through: Ssh | None = None
+    confirm: pulumi.ErrorHook | None = None
+
+
+class Host(pulumi.ComponentResource):
+    """A machine and its desired state: first its keys, in files that nothing refers to yet, then its description."""
+
+    def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("wg-office:network:Host", name, None, opts)
+        keys = []
+        if args.key_lines is not None:
+            keys = [self._command(f"{name}-keys", args, args.key_lines, hostscript.PUT_KEYS, hostscript.FORGET_KEYS, [])]
+        self._command(f"{name}-state", args, args.description, hostscript.APPLY, hostscript.REMOVE, keys)
+        self.register_outputs({})
+
+    def _command(
+        self, name: str, args: HostArgs, stdin: pulumi.Output[str], put: str, take_away: str, after: list[remote.Command]
+    ) -> remote.Command:
+        hooks = pulumi.ResourceHookBinding(on_error=[args.confirm]) if args.confirm is not None else None
+        return remote.Command(
+            name,
+            connection=_connection(args),
+            create=put,
+            update=put,
+            delete=take_away,
+            stdin=stdin,
+            logging=remote.Logging.NONE,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after, hooks=hooks, additional_secret_outputs=["stdout", "stderr"]),
+        )
+
+
+def _connection(args: HostArgs) -> remote.ConnectionArgs:
+    proxy = remote.ProxyConnectionArgs(**_dialling(args.through, args)) if args.through is not None else None
+    return remote.ConnectionArgs(**_dialling(args.ssh, args), proxy=proxy)
+
+
+def _dialling(ssh: Ssh, args: HostArgs) -> dict[str, Any]:
+    return {
+        "host": ssh.host,
+        "port": float(ssh.port),
+        "user": ssh.user,
+        "host_key": ssh.host_key,
+        "private_key": args.operator.private_key,
+        "dial_error_limit": DIALS,
+        "per_dial_timeout": max(2, args.rollback_after // 8),
+    }

@@ -1,0 +1,156 @@
+"""From a host's plan to the text of its files, and to the one description that reaches the host. Pure.
+
+Room: the core. Every file written to a host is written here (and in firewall/), and has a golden test.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wg_office.firewall import nftables
+from wg_office.keys import PublicNames
+from wg_office.plan import HostPlan, PeerPlan, Tunnel
+
+KEY_DIRECTORY = "/etc/wg-office/keys"
+SCRIPT_MARK = "---- script wg-office"
+
+GENERATED = "# Written by wg-office from the environment file. Changes made here are lost at the next deployment.\n"
+
+Keys = Mapping[str, PublicNames]
+"""The public side of each peer's keys, by the peer's name."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file on a host. A relative path stays inside the generation, an absolute one is linked to where it says."""
+
+    path: str
+    text: str
+
+
+def render_files(host: HostPlan, keys: Keys) -> tuple[File, ...]:
+    """All files of a host, in the order in which its description lists them."""
+    files: list[File] = []
+    if host.tunnel is not None:
+        network = f"/etc/systemd/network/50-{host.tunnel.interface}"
+        files += [
+            File(f"{network}.netdev", render_netdev(host.name, host.tunnel, keys)),
+            File(f"{network}.network", render_network(host.tunnel)),
+            File("/etc/systemd/networkd.conf.d/50-wg-office.conf", render_networkd_conf()),
+            File("/etc/sysctl.d/50-wg-office.conf", render_sysctl(host.tunnel)),
+        ]
+    if host.policy is not None and host.firewall is not None:
+        files.append(File("nftables.nft", nftables.render(host.policy)))
+    if host.routes:
+        files.append(File("routes", "".join(f"{route.destination} via {route.via}\n" for route in host.routes)))
+    files.append(File("/etc/systemd/system/wg-office.service", render_unit(host)))
+    return tuple(files)
+
+
+def render_netdev(name: str, tunnel: Tunnel, keys: Keys) -> str:
+    """The .netdev: the interface and its peers. Keys are named, never held, so the text needs no secrecy."""
+    head = f"""{GENERATED}[NetDev]
+Name={tunnel.interface}
+Kind=wireguard
+MTUBytes={tunnel.mtu}
+
+[WireGuard]
+PrivateKeyFile={KEY_DIRECTORY}/{keys[name].private_name}
+ListenPort={tunnel.listen_port}
+"""
+    return head + "".join(_render_peer(peer, keys) for peer in tunnel.peers)
+
+
+def _render_peer(peer: PeerPlan, keys: Keys) -> str:
+    lines = [
+        "",
+        f"# {peer.title}",
+        "[WireGuardPeer]",
+        f"PublicKey={keys[peer.name].public_key}",
+        f"PresharedKeyFile={KEY_DIRECTORY}/{keys[peer.psk_of].preshared_name}",
+        *(f"AllowedIPs={prefix}" for prefix in peer.allowed_ips),
+    ]
+    if peer.endpoint is not None:
+        lines.append(f"Endpoint={peer.endpoint}")
+    if peer.keepalive:
+        lines.append(f"PersistentKeepalive={peer.keepalive}")
+    return "\n".join(lines) + "\n"
+
+
+def render_network(tunnel: Tunnel) -> str:
+    """The .network: addresses, and a [Route] per LAN beyond the tunnel."""
+    addresses = "".join(f"Address={address}\n" for address in tunnel.addresses)
+    routes = "".join(f"\n[Route]\nDestination={route}\n" for route in tunnel.routes)
+    return f"""{GENERATED}[Match]
+Name={tunnel.interface}
+
+[Link]
+MTUBytes={tunnel.mtu}
+# Nothing at boot waits for the tunnel.
+RequiredForOnline=no
+
+[Network]
+{addresses}IPv6AcceptRA=no
+LinkLocalAddressing=no
+{routes}"""
+
+
+def render_networkd_conf() -> str:
+    """Keeps networkd from dropping routes and rules of others when it configures the tunnel (facts/hosts.md)."""
+    return f"""{GENERATED}[Network]
+ManageForeignRoutes=no
+ManageForeignRoutingPolicyRules=no
+"""
+
+
+def render_sysctl(tunnel: Tunnel) -> str:
+    """Forwarding, in the families that the tunnel carries."""
+    six = "net.ipv6.conf.all.forwarding = 1\n" if any(address.version == 6 for address in tunnel.addresses) else ""
+    return f"{GENERATED}net.ipv4.ip_forward = 1\n{six}"
+
+
+def render_unit(host: HostPlan) -> str:
+    """The boot unit: a host's rules before its network, so that nothing is ever open; a router's routes once it is up."""
+    order = (
+        "DefaultDependencies=no\nAfter=local-fs.target systemd-sysctl.service\nBefore=network-pre.target systemd-networkd.service\n"
+        "Wants=network-pre.target\nConflicts=shutdown.target\n"
+        if host.tunnel is not None
+        else "After=network-online.target\nWants=network-online.target\n"
+    )
+    return f"""{GENERATED}[Unit]
+Description=Rules and routes of wg-office
+ConditionPathExists=/etc/wg-office/current
+{order}
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/bash /etc/wg-office/current/wg-office boot
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def render_description(host: HostPlan, keys: Keys, deployment: str, script: str) -> str:
+    """The one text that a host is given: who it is, its files, and last the script that brings it there.
+
+    It holds no secret. The operator's connection stands in it as a comment, because Pulumi shows the connection itself as a secret.
+    Raises ValueError where a file's line would be taken for a section mark.
+    """
+    header = [
+        "# wg-office description 1",
+        f"# {host.name}, {host.role} of {host.environment}; reached as {host.ssh.address}, host key {host.ssh.host_key_fingerprint}",
+        f"deployment {deployment}",
+        f"host {host.name}",
+        f"role {host.role}",
+        f"rollback-after {host.rollback_after}",
+    ]
+    if host.tunnel is not None:
+        header.append(f"interface {host.tunnel.interface}")
+    sections = "".join(_section(file) for file in render_files(host, keys))
+    return "\n".join(header) + "\n" + sections + f"{SCRIPT_MARK}\n{script}"
+
+
+def _section(file: File) -> str:
+    if any(line.startswith("---- ") for line in file.text.splitlines()):
+        raise ValueError(f"{file.path} has a line that starts like a section mark")
+    return f"---- file {file.path} 0644\n{file.text}"
