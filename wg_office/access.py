@@ -97,6 +97,8 @@ class FirewallPolicy:
     vpn: tuple[IPNetwork, ...]
     local: tuple[IPNetwork, ...]
     """The host's own addresses."""
+    remote: tuple[IPNetwork, ...]
+    """What lies on the tunnel's other side: the VPN and the LANs."""
     from_tunnel: tuple[Allow, ...]
     """Forwarded. On a gateway: into the LAN. On the hub: back into the tunnel."""
     to_tunnel: tuple[Allow, ...]
@@ -254,7 +256,8 @@ def _hub_policy(env: Environment, granted: Iterable[Permission]) -> FirewallPoli
     hub = ("host", env.hub.name)
     passing = [item for item in granted if hub not in (_key(item.source), _key(item.destination))]
     arriving = [item for item in granted if _key(item.destination) == hub]
-    return _policy(env, env.hub, from_tunnel=_rules(passing), to_host=_rules(arriving))
+    lans = [gateway.lan.cidr for gateway in env.gateways]
+    return _policy(env, env.hub, from_tunnel=_rules(passing), to_host=_rules(arriving), lans=lans)
 
 
 def _gateway_policy(env: Environment, gateway: Gateway, granted: Iterable[Permission]) -> FirewallPolicy:
@@ -269,16 +272,21 @@ def _gateway_policy(env: Environment, gateway: Gateway, granted: Iterable[Permis
         from_tunnel=_rules(_aimed(entering, lambda network: network != own)),
         to_tunnel=_rules(leaving),
         to_host=_rules([*arriving, *_aimed(entering, lambda network: network == own)]),
-        masquerade=_masquerade(env, gateway, entering),
+        # Only the LANs that are linked with this one: another new site is nothing to this host.
+        lans=_lans(env, [*(item.source for item in entering), *(item.destination for item in leaving)]),
+        masquerade=_masquerade(env, gateway, _lans(env, (item.source for item in entering))),
     )
 
 
-def _masquerade(env: Environment, gateway: Gateway, entering: Iterable[Permission]) -> Masquerade | None:
-    """The VPN's own addresses, and the LANs that are linked to this one."""
+def _lans(env: Environment, places: Iterable[Place]) -> set[IPNetwork]:
+    return {env.gateway_of(place.name).lan.cidr for place in places if place.kind == "site"}
+
+
+def _masquerade(env: Environment, gateway: Gateway, linked: set[IPNetwork]) -> Masquerade | None:
+    """For the VPN's own addresses, and for the LANs that are linked to this one."""
     if gateway.return_path != "masquerade" or gateway.retired:
         return None
-    linked = sorted({network for item in entering if item.source.kind == "site" for network in item.source.networks})
-    return Masquerade((env.network.cidr, *linked), gateway.lan.cidr, gateway.lan.interface)
+    return Masquerade((env.network.cidr, *sorted(linked)), gateway.lan.cidr, gateway.lan.interface)
 
 
 def _policy(
@@ -288,15 +296,18 @@ def _policy(
     from_tunnel: tuple[Allow, ...],
     to_host: tuple[Allow, ...],
     to_tunnel: tuple[Allow, ...] = (),
+    lans: Iterable[IPNetwork],
     masquerade: Masquerade | None = None,
 ) -> FirewallPolicy:
+    vpn = (env.network.cidr,) if env.network.cidr6 is None else (env.network.cidr, env.network.cidr6)
     lan = (_single(peer.lan.address),) if isinstance(peer, Gateway) else ()
     return FirewallPolicy(
         host=peer.name,
         role="hub" if isinstance(peer, Hub) else "gateway",
         interface=env.network.interface,
-        vpn=(env.network.cidr,) if env.network.cidr6 is None else (env.network.cidr, env.network.cidr6),
+        vpn=vpn,
         local=(*_addresses(env, peer), *lan),
+        remote=(*vpn, *sorted(lans)),
         from_tunnel=from_tunnel,
         to_tunnel=to_tunnel,
         to_host=to_host,

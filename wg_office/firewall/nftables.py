@@ -35,9 +35,7 @@ def render(policy: FirewallPolicy) -> str:
         _mss(policy),
         *_postrouting(policy),
     ]
-    head = (
-        f"# {policy.role} {policy.host}: who may reach what through {policy.interface}. Anything that is not listed is not let through.\n"
-    )
+    head = f"# {policy.role} {policy.host}: who may reach what through {policy.interface}. Nothing else is let through.\n"
     reset = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
     return f"{head}{reset}table inet {TABLE} {{\n" + "\n".join(chains) + "}\n"
 

@@ -1,0 +1,26 @@
+"""Which connections a host's policy allows, for hostside/flows.awk, which ends those that are withdrawn: the rules judge new ones only."""
+
+from collections.abc import Iterator
+
+from wg_office.access import Allow, FirewallPolicy
+from wg_office.grants import PortRange
+
+
+def render(policy: FirewallPolicy) -> str:
+    """One line per fact, sorted; hostside/flows.awk describes the format."""
+    rules = (*policy.from_tunnel, *policy.to_tunnel, *policy.to_host)
+    lines = [
+        "# wg-office flows 1",
+        *(f"scope {prefix}" for prefix in policy.remote),
+        *(f"local {address.ip}" for address in policy.local),
+        *sorted({line for rule in rules for line in _allows(rule)}),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _allows(rule: Allow) -> Iterator[str]:
+    ports = [f"{port.protocol} {port.first}-{port.last}" if isinstance(port, PortRange) else "icmp" for port in rule.ports] or ["any"]
+    for source in rule.sources:
+        for destination in rule.destinations:
+            if source.version == destination.version:
+                yield from (f"allow {source} {destination} {port}" for port in ports)
