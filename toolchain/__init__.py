@@ -1,1 +1,1 @@
-"""Where `pulumi` comes from: the one on PATH, the official release, or a build of the CLI with Python stand-ins for what no registry carries."""
+"""Where `pulumi` comes from: the one on PATH, the official release, or a build of the CLI with Python stand-ins."""

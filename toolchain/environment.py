@@ -10,7 +10,7 @@ from toolchain.install import Selection
 from toolchain.places import Places
 
 # The lab's stack holds keys of a throw-away network; a real deployment has a passphrase or a secrets provider of its own.
-LAB_PASSPHRASE = "wg-office-lab"  # noqa: S105
+LAB_PASSPHRASE = "wg-office-lab"
 
 
 def variables(places: Places, selection: Selection, environment: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from toolchain.build import build, build_key, built_cli
 from toolchain.choose import Choice, Facts, Source, SystemPulumi, choose
@@ -37,7 +38,7 @@ class Selection:
         kinds = {
             Source.SYSTEM.value: "the one on PATH, with its own plugins",
             Source.RELEASE.value: "the official release, with the official plugins",
-            Source.BUILD.value: "built from its Go module, with our Python stand-ins for the language host and the plugins command and random",
+            Source.BUILD.value: "built from its Go module, with our Python stand-ins for host and plugins",
         }
         return f"pulumi {self.version} at {self.cli}: {kinds[self.source]}"
 
@@ -73,11 +74,12 @@ def find_system(places: Places, environment: Mapping[str, str]) -> SystemPulumi 
 
 
 def _answer(command: list[str], environment: Mapping[str, str]) -> str:
+    quietly: dict[str, Any] = {"capture_output": True, "text": True, "check": False, "timeout": 30, "stdin": subprocess.DEVNULL}
     try:
-        done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False, timeout=30, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, env=dict(environment), **quietly)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip()
+    return str(done.stdout).strip()
 
 
 def _plugins(listing: str) -> dict[str, tuple[str, ...]]:
@@ -117,7 +119,7 @@ def install(places: Places, environment: Mapping[str, str], vendor: Vendor | Non
     """Pick a toolchain and put it in place; where it is in place already, only look."""
     vendor = vendor or Vendor()
     if not places.python.exists():
-        raise ToolchainError(f"{places.python} is missing: make it with `python3 -m venv .venv && .venv/bin/pip install -r requirements-dev.txt`")
+        raise ToolchainError(f"{places.python} is missing: `python3 -m venv .venv && .venv/bin/pip install -r requirements-dev.txt`")
     with locked(places):
         choice, checksum = decide(places, environment, vendor)
         if choice.source is None:
@@ -152,7 +154,7 @@ def decide(places: Places, environment: Mapping[str, str], vendor: Vendor) -> tu
 def _put_in_place(choice: Choice, places: Places, environment: Mapping[str, str], vendor: Vendor, checksum: str | None) -> Selection:
     if choice.source is Source.SYSTEM:
         system = find_system(places, environment)
-        assert system is not None  # noqa: S101
+        assert system is not None
         shutil.rmtree(places.bin, ignore_errors=True)
         return Selection(choice.source.value, system.version, system.path, choice.why)
     if choice.source is Source.RELEASE:
@@ -196,7 +198,7 @@ def wrapper(places: Places, module: str) -> str:
 
 def _link(source: Path, target: Path) -> None:
     # Not a symbolic link: the CLI looks for its language host beside the file that it really is.
-    if target.exists() and os.path.samefile(source, target):
+    if target.exists() and target.samefile(source):
         return
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A stand-in for pulumi-language-python: tells the engine what a Python project needs, installs it, and runs the program in a process of its own."""
+"""A stand-in for pulumi-language-python: tells what a Python project needs, installs it, and runs the program in a process of its own."""
 
 import asyncio
 import importlib.metadata
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
-from google.protobuf import empty_pb2
+import grpc.aio  # type: ignore[import-untyped]
+from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 
 from toolchain.protocol import language_pb2, language_pb2_grpc, plugin_pb2
 from toolchain.serving import engine_address, refuse, serve, to_dict
@@ -44,7 +44,9 @@ class Project:
         unknown = sorted(set(options) - KNOWN_OPTIONS)
         if unknown or options.get("toolchain", "pip") != "pip":
             named = ", ".join(f"{key}: {options[key]}" for key in unknown or ["toolchain"])
-            raise ProjectError(f"Pulumi.yaml: runtime option {named} is not implemented by this stand-in; it knows virtualenv, and toolchain: pip")
+            raise ProjectError(
+                f"Pulumi.yaml: runtime option {named} is not implemented by this stand-in: use virtualenv, and toolchain: pip"
+            )
         directory = Path(info.program_directory or info.root_directory)
         return cls(Path(info.root_directory or directory), directory, info.entry_point or ".", options)
 
@@ -64,11 +66,11 @@ class Project:
         if self.virtualenv is not None:
             python = self.virtualenv / "bin" / "python"
             if not python.exists():
-                raise ProjectError(f"the virtual environment {self.virtualenv} that Pulumi.yaml names does not exist yet: run `pulumi install`")
+                raise ProjectError(f"the virtual environment {self.virtualenv} of Pulumi.yaml does not exist yet: run `pulumi install`")
             return python
         found = os.environ.get("PULUMI_PYTHON_CMD") or shutil.which("python3") or shutil.which("python")
         if not found:
-            raise ProjectError("no python3 on PATH: install it, or name a virtual environment in Pulumi.yaml (runtime: options: virtualenv)")
+            raise ProjectError("no python3 on PATH: install it, or name one in Pulumi.yaml (runtime: options: virtualenv)")
         return Path(found)
 
 
@@ -91,7 +93,7 @@ def providers(places: list[str]) -> Iterator[dict[str, Any]]:
 
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
-    """The protocol's LanguageRuntime, for `up`, `preview`, `destroy`, `refresh`, `install` and `about`; the rest answers 'unimplemented'."""
+    """The protocol's LanguageRuntime, for `up`, `preview`, `destroy`, `refresh`, `install` and `about`; the rest is unimplemented."""
 
     def __init__(self, engine: str | None) -> None:
         self.engine = engine or ""
@@ -195,7 +197,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         )
         self.running.add(process)
         try:
-            assert process.stdout is not None  # noqa: S101
+            assert process.stdout is not None
             while chunk := await process.stdout.read(4096):
                 yield chunk
             if await process.wait() != 0:

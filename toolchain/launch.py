@@ -1,6 +1,7 @@
 """Starts one of the plugins: `python -I launch.py MODULE ARGUMENTS...`.
 
-A script of its own, because the wrappers run Python isolated (-I): whatever PYTHONPATH the user has must not change what the engine talks to.
+A script of its own, because the wrappers run Python isolated (-I): the user's PYTHONPATH must not change what
+the engine talks to.
 """
 
 import importlib

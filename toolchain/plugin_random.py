@@ -1,4 +1,4 @@
-"""A stand-in for pulumi-random: RandomPassword, from the operating system's generator, with an id that tells nothing and a secret result."""
+"""A stand-in for pulumi-random: RandomPassword, from the operating system's generator. Its id tells nothing, its result is secret."""
 
 import secrets
 import string
@@ -33,7 +33,7 @@ def input_faults(inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 class RandomProvider(Provider):
     """random:index/randomPassword:RandomPassword; any changed input replaces it, as with the official plugin."""
 
-    TOKEN = "random:index/randomPassword:RandomPassword"  # noqa: S105
+    TOKEN = "random:index/randomPassword:RandomPassword"
     VERSION = PLUGINS["random"]
     INPUTS = frozenset({"length", "special", "keepers"})
     OUTPUTS = ("result",)

@@ -48,4 +48,5 @@ class Progress:
         self._done.set()
         self._thread.join()
         end = "done" if error is None else "stopped"
-        print(f"{chr(27) + '[K' if self._live else ''}toolchain: {self.what}: {end} after {self.elapsed:.0f} s", file=self._stream, flush=True)
+        clear = "\x1b[K" if self._live else ""
+        print(f"{clear}toolchain: {self.what}: {end} after {self.elapsed:.0f} s", file=self._stream, flush=True)

@@ -1,7 +1,7 @@
 """The engine's gRPC protocol, as the `pulumi` wheel ships it, without the rest of the SDK.
 
-Importing `pulumi.runtime.proto` the ordinary way runs the whole SDK's imports. Each plugin starts on every `pulumi` command, so that time counts:
-here `pulumi` and `pulumi.runtime` become empty packages that only know where their modules are. Never import this in a Pulumi program.
+Importing `pulumi.runtime.proto` the ordinary way imports the whole SDK, and each plugin starts on every `pulumi` command, so that time counts.
+Here `pulumi` and `pulumi.runtime` become empty packages that only know where their modules are. Never import this in a Pulumi program.
 """
 
 import importlib.util

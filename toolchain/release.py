@@ -50,7 +50,7 @@ def release_ready(places: Places) -> bool:
 
 def fetch(url: str, seconds: float) -> bytes:
     """What is there; OSError where it cannot be had in time."""
-    with urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310
+    with urllib.request.urlopen(url, timeout=seconds) as answer:
         return bytes(answer.read())
 
 
@@ -88,7 +88,7 @@ def download(url: str, checksum: str) -> bytes:
         raise ToolchainError(f"could not download {url} ({error}); try again, or set WG_OFFICE_TOOLCHAIN=build") from error
     found = hashlib.sha256(archive).hexdigest()
     if found != checksum:
-        raise ToolchainError(f"{url} has SHA-256 {found}, but {checksum} was published: not using it; try again, or set WG_OFFICE_TOOLCHAIN=build")
+        raise ToolchainError(f"{url} has SHA-256 {found}, not the published {checksum}: try again, or set WG_OFFICE_TOOLCHAIN=build")
     return archive
 
 
@@ -108,4 +108,4 @@ def install_plugins(cli: Path, home: Path) -> None:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
             reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-            raise ToolchainError(f"could not install the plugin {name} {version}: {' '.join(reason)}; try again, or set WG_OFFICE_TOOLCHAIN=build")
+            raise ToolchainError(f"plugin {name} {version}: {' '.join(reason)}; try again, or set WG_OFFICE_TOOLCHAIN=build")

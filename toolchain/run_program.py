@@ -1,4 +1,4 @@
-"""Runs one Pulumi program, in a process of its own and with the project's Python: started by language_host.py, which tells it by stdin what to run.
+"""Runs one Pulumi program in a process of its own, with the project's Python; language_host.py tells it by stdin what to run.
 
 It imports nothing of this package: the project's virtual environment holds the SDK, not necessarily this clone.
 Exit status: 0 done; 32 failed, and the reason is in the engine's log already; anything else is the program's own.
@@ -53,6 +53,11 @@ def missing_main(program: Path) -> str | None:
     return None
 
 
+def execute(program: Path) -> None:
+    """The program itself: a file, or a folder with a __main__.py."""
+    runpy.run_path(str(program), run_name="__main__")
+
+
 def run(request: dict[str, Any]) -> int:
     """Run the program inside its stack; the exit status."""
     import pulumi
@@ -68,7 +73,7 @@ def run(request: dict[str, Any]) -> int:
     with ThreadPoolExecutor(max_workers=threads) as executor:
         loop.set_default_executor(executor)
         try:
-            loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: runpy.run_path(str(program), run_name="__main__") and None))
+            loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: execute(program)))
         except pulumi.RunError as error:
             pulumi.log.error(str(error))
             return REASON_IS_SHOWN

@@ -1,4 +1,4 @@
-"""What our plugins share: a gRPC server that tells its port on stdout and ends cleanly, the engine's values, and the plumbing of a provider."""
+"""What our plugins share: a gRPC server that tells its port on stdout and ends cleanly, the engine's values, a provider's plumbing."""
 
 import asyncio
 import signal
@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
-import grpc
-import grpc.aio
-from google.protobuf import empty_pb2, json_format, struct_pb2
+import grpc  # type: ignore[import-untyped]
+import grpc.aio  # type: ignore[import-untyped]
+from google.protobuf import empty_pb2, json_format, struct_pb2  # type: ignore[import-untyped]
 
 from toolchain.protocol import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
 
@@ -17,7 +17,7 @@ GRPC_OPTIONS = [("grpc.max_receive_message_length", 400 << 20), ("grpc.max_send_
 
 # These three are the engine's: how it marks values inside the structs that it sends.
 SIGNATURE = "4dabf18193072939515e22adb298388d"
-SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
+SECRET = "1b47061264138c4ac30d75fd1eb44270"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
@@ -108,8 +108,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Make it: its id and its outputs, inputs not included."""
         raise NotImplementedError
 
-    async def update(self, urn: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Change it to the new inputs: its outputs, inputs not included."""
+    async def update(self, urn: str, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+        """Change it to the new inputs: its outputs, inputs not included. `old` is the recorded state."""
         raise NotImplementedError
 
     async def delete(self, urn: str, state: Mapping[str, Any]) -> None:
@@ -190,7 +190,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.UpdateResponse(properties=to_struct(self._previewed(inputs)))
         try:
-            outputs = await self.update(request.urn, plain(inputs))
+            outputs = await self.update(request.urn, plain(inputs), plain(to_dict(request.olds)))
         except ResourceError as error:
             await refuse(context, error)
         return provider_pb2.UpdateResponse(properties=to_struct({**inputs, **outputs}))
