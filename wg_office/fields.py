@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork
-from pydantic import AfterValidator, Field, GetPydanticSchema, PlainSerializer, PlainValidator, Strict, WithJsonSchema
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
+    Strict,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 Version = Literal[4, 6]
 
 MAX_DEVELOPER_NAME = 12
-"""A developer's name is also the tunnel's name on the laptop. Linux allows 15 characters there: three are left for a profile's suffix (`e-x`)."""
+"""A developer's name is also the tunnel's name on the laptop. Linux allows 15 characters: three are left for a suffix (`e-x`)."""
 
 MAX_NAME = 32
 """Hosts, sites, groups and environments become file and resource names, which have no such narrow limit."""
@@ -292,7 +301,7 @@ ED25519 = "ssh-ed25519"
 def host_key_fault(kind: str, blob: str) -> str | None:
     """Why this OpenSSH host key cannot be pinned, or None."""
     if kind != ED25519:
-        return f"is a {kind} key, and only {ED25519} can be pinned (the provider fails on others); take what `ssh-keyscan -t ed25519 HOST` prints"
+        return f"is of the type {show(kind)}, and only {ED25519} can be pinned (the provider fails on others); use `ssh-keyscan -t ed25519 HOST`"
     raw = _decode(blob)
     header = len(ED25519).to_bytes(4, "big") + ED25519.encode() + (32).to_bytes(4, "big")
     if raw is None or not raw.startswith(header) or len(raw) != len(header) + 32:
@@ -324,14 +333,29 @@ def fingerprint(host_key: str) -> str:
 # --- numbers and flags -----------------------------------------------------------------------------------------------------------------
 
 
-def _strict_int(low: int, high: int) -> Any:
-    return GetPydanticSchema(lambda _source, _handler: core_schema.int_schema(strict=True, ge=low, le=high))
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """A whole number with both bounds, which the fault names together."""
+
+    low: int
+    high: int
+    meaning: str = ""
+
+    def _check(self, value: int) -> int:
+        if not self.low <= value <= self.high:
+            raise wrong(f"{show(value)} is out of range; use {self.low} to {self.high}{self.meaning}")
+        return value
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, core_schema.int_schema(strict=True))
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
-Port = Annotated[int, _strict_int(1, 65535)]
-Mtu = Annotated[int, _strict_int(1280, 1440)]
-"""1280 is the least that IPv6 works with; more than 1440 never fits an Ethernet frame with WireGuard's header around it."""
-Keepalive = Annotated[int, _strict_int(0, 65535)]
-Rotation = Annotated[int, _strict_int(1, 1_000_000)]
-RollbackAfter = Annotated[int, _strict_int(10, 3600)]
+Port = Annotated[int, _Within(1, 65535)]
+Mtu = Annotated[int, _Within(1280, 1440, " (IPv6 needs 1280; above 1440, WireGuard's packets do not fit Ethernet)")]
+Keepalive = Annotated[int, _Within(0, 65535, " seconds, 0 for none")]
+Rotation = Annotated[int, _Within(1, 1_000_000)]
+RollbackAfter = Annotated[int, _Within(10, 3600, " seconds")]
 Flag = Annotated[bool, Strict()]

@@ -104,14 +104,14 @@ class GroupGrant(Record):
     group: Annotated[Name, Field(description="One of the groups")]
 
 
-_KINDS: dict[str, type[Record]] = {"site": SiteGrant, "developer": DeveloperGrant, "host": HostGrant, "group": GroupGrant}
+GRANT_KINDS: dict[str, type[Record]] = {"site": SiteGrant, "developer": DeveloperGrant, "host": HostGrant, "group": GroupGrant}
 
 
 def _kind(value: object) -> str | None:
     if isinstance(value, dict):
-        named = [key for key in _KINDS if key in value]
+        named = [key for key in GRANT_KINDS if key in value]
         return f"<{named[0]}>" if len(named) == 1 else None
-    return next((f"<{key}>" for key, kind in _KINDS.items() if isinstance(value, kind)), None)
+    return next((f"<{key}>" for key, kind in GRANT_KINDS.items() if isinstance(value, kind)), None)
 
 
 def _spell_out(value: object) -> object:

@@ -1,0 +1,5 @@
+"""`python -m wg_office`."""
+
+from wg_office.cli import app
+
+app(prog_name="python -m wg_office")
