@@ -1,0 +1,320 @@
+"""The lab as an object: what the command line and the tests use."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import hostpackages, image, keys, seed
+from .errors import LabError
+from .nodes import BY_NAME, HOSTS, NODES, VM
+from .progress import Progress
+from .remote import Background, Connection, check_node, new_tag
+from .settings import Settings
+from .vm import VirtualMachine, disk_devices
+
+BOOT_SECONDS = 600.0
+REBOOT_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """One node as it is now."""
+
+    name: str
+    purpose: str
+    state: str
+    leader: int
+    port: int | None
+    release: str
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """How the lab was brought up last."""
+
+    port_base: int
+    releases: dict[str, str] = field(default_factory=dict)
+
+
+class Lab:
+    """One lab, of the clone at `root`."""
+
+    def __init__(self, root: Path | str, quiet: bool = False) -> None:
+        self.settings = Settings.read(Path(root))
+        self.machine = VirtualMachine(self.settings)
+        self.connection = Connection(self.settings)
+        self.progress = Progress(quiet)
+
+    # ---- where things are ----
+
+    @property
+    def key(self) -> Path:
+        """The operator's private key."""
+        return self.settings.state / keys.OPERATOR_KEY
+
+    @property
+    def known_hosts(self) -> Path:
+        """The nodes' host keys, in OpenSSH's format."""
+        return self.settings.state / keys.KNOWN_HOSTS
+
+    @property
+    def running(self) -> bool:
+        """Whether the virtual machine runs."""
+        return self.machine.pid() is not None
+
+    def port(self, node: str) -> int:
+        """The forwarded port of a node's sshd on 127.0.0.1."""
+        check_node(node)
+        if node != VM and not BY_NAME[node].is_host:
+            raise LabError(f"Node {node} has no sshd: use `python -m lab exec {node} -- COMMAND`.")
+        return self.settings.port_base + keys.offset(node)
+
+    def ssh_command(self, node: str) -> list[str]:
+        """A complete ssh command line to a node, ready for more arguments."""
+        return self.connection.ssh(self.port(node), shared=False)
+
+    # ---- life ----
+
+    def up(self, releases: Mapping[str, str] | None = None) -> None:
+        """Bring the lab up; nothing happens if it is up. `releases`: node -> Debian release other than the main one."""
+        self.settings.state.mkdir(parents=True, exist_ok=True)
+        self.settings.state.chmod(0o700)
+        with self._locked():
+            if self.running:
+                self._refuse_other_shape(releases)
+            else:
+                self._start(dict(releases) if releases is not None else self._remembered().releases)
+            self._wait_all()
+
+    def _start(self, releases: dict[str, str]) -> None:
+        hostpackages.ensure(hostpackages.VM_TOOLS, self.progress)
+        names = dict.fromkeys([image.MAIN_RELEASE, *releases.values()])
+        images = {name: image.ensure(name, self.settings.cache, self.progress) for name in names}
+        lab_keys = keys.ensure(self.settings.state, self.settings.port_base)
+        self.connection.close()
+        self.progress(f"starting the virtual machine ({self.settings.accel})")
+        self.machine.start(seed.seed(lab_keys, releases, disk_devices(images)), images)
+        remembered = Remembered(self.settings.port_base, releases)
+        (self.settings.state / "lab.json").write_text(json.dumps(asdict(remembered)) + "\n")
+
+    def _refuse_other_shape(self, releases: Mapping[str, str] | None) -> None:
+        remembered = self._remembered()
+        if remembered.port_base != self.settings.port_base:
+            raise LabError(f"The lab runs with LAB_PORT_BASE={remembered.port_base}: `python -m lab down` first, or use that number.")
+        if releases is not None and dict(releases) != remembered.releases:
+            raise LabError(f"The lab runs with other releases ({remembered.releases or 'none'}): `python -m lab down` first.")
+
+    def _remembered(self) -> Remembered:
+        path = self.settings.state / "lab.json"
+        return Remembered(**json.loads(path.read_text())) if path.is_file() else Remembered(self.settings.port_base)
+
+    def _wait_all(self) -> None:
+        """Until each node is up and each sshd answers."""
+        # The cheap question first: a lab that is up answers it at once.
+        if self.connection.socket.exists() and self._all_active():
+            return
+        self._poll("the virtual machine's sshd", lambda: _answers(self.port(VM)), BOOT_SECONDS)
+        self._poll("all nodes", self._all_active, BOOT_SECONDS)
+        for node in HOSTS:
+            self._wait_sshd(node.name, BOOT_SECONDS)
+        self.progress("the lab is up")
+
+    def _wait_sshd(self, node: str, seconds: float) -> None:
+        self._poll(f"{node}'s sshd", lambda: _answers(self.port(node)), seconds)
+
+    def _all_active(self) -> bool:
+        states = self._states()
+        return len(states) == len(NODES) and all(state == "active" for state, _ in states.values())
+
+    def _poll(self, what: str, done: Callable[[], bool], seconds: float) -> None:
+        """Wait with one progress line, and with a precise complaint when it takes too long or the machine is gone."""
+        deadline = time.monotonic() + seconds
+        said = False
+        while not done():
+            if not self.running:
+                raise LabError(f"The virtual machine ended while we waited for {what}: see {self.machine.console}.")
+            if time.monotonic() > deadline:
+                raise LabError(f"Waited {seconds:.0f} s for {what}: see {self.machine.console} and `python -m lab status`.")
+            if not said:
+                self.progress(f"waiting for {what}")
+                said = True
+            time.sleep(0.3)
+
+    def down(self) -> None:
+        """Shut the virtual machine down; what the nodes wrote is kept."""
+        if not self.settings.state.is_dir():
+            return
+        with self._locked():
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        if self.running:
+            self.progress("shutting down")
+            with contextlib.suppress(LabError, subprocess.TimeoutExpired):
+                self.exec(VM, ["systemctl", "poweroff"], check=False, timeout=20)
+            if not self.machine.wait_gone(60):
+                self.progress("it did not shut down by itself; ending it")
+        self.machine.kill()
+        self.connection.close()
+
+    def clean(self) -> None:
+        """Down, and remove everything this lab generated. The image cache stays."""
+        self.down()
+        shutil.rmtree(self.settings.state, ignore_errors=True)
+
+    def cut(self) -> None:
+        """A power cut: the virtual machine is gone from one moment to the next."""
+        self.machine.kill([signal.SIGKILL])
+        self.connection.close()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.settings.state / "lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.progress("another `python -m lab` is at work here; waiting for it")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    # ---- status ----
+
+    def status(self) -> list[NodeState]:
+        """Every node as it is now."""
+        reachable = self.running and (self.connection.socket.exists() or _answers(self.port(VM)))
+        states = self._states() if reachable else {}
+        releases = self._remembered().releases
+        return [self._node_state(name, states, releases) for name in BY_NAME]
+
+    def _node_state(self, name: str, states: Mapping[str, tuple[str, int]], releases: Mapping[str, str]) -> NodeState:
+        node = BY_NAME[name]
+        state, leader = states.get(name, ("down", 0))
+        port = self.port(name) if node.is_host else None
+        return NodeState(name, node.purpose, state, leader, port, releases.get(name, image.MAIN_RELEASE))
+
+    def _states(self) -> dict[str, tuple[str, int]]:
+        done = self.exec(VM, ["/run/lab/bin/states"], check=False, timeout=60)
+        rows = [line.split() for line in done.stdout.splitlines()]
+        return {name: (state, int(leader)) for name, state, leader in rows}
+
+    # ---- commands in nodes ----
+
+    def exec(
+        self, node: str, argv: Sequence[str], check: bool = True, stdin: str | None = None, timeout: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in a node. Its exit status is the result's; with `check`, a failure raises with what it printed."""
+        self._require_running()
+        tag = new_tag()
+        command = self.connection.command(node, argv, tag)
+        # subprocess takes either `input` or `stdin`, and exec without input must not eat the caller's.
+        source: dict[str, Any] = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **source)
+        except subprocess.TimeoutExpired:
+            self.connection.interrupt(tag, "KILL")
+            raise
+        if check and done.returncode != 0:
+            raise CommandFailedError(node, argv, done)
+        return subprocess.CompletedProcess(list(argv), done.returncode, done.stdout, done.stderr)
+
+    def run(self, node: str, argv: Sequence[str]) -> int:
+        """Run a command in a node on our own stdin, stdout and stderr; returns its exit status."""
+        self._require_running()
+        tag = new_tag()
+        process = subprocess.Popen(self.connection.command(node, argv, tag))
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            self.connection.interrupt(tag, "INT")
+            return process.wait()
+
+    def popen(self, node: str, argv: Sequence[str]) -> Background:
+        """Start a command in a node and go on: a long ping, a tcpdump, a server."""
+        self._require_running()
+        return Background(self.connection, node, argv)
+
+    def put(self, node: str, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file in a node, with its directories."""
+        self.exec(node, ["install", "-D", "-m", f"{mode:o}", "/dev/stdin", path], stdin=text)
+
+    def get(self, node: str, path: str) -> str:
+        """Read a file of a node."""
+        return self.exec(node, ["cat", path]).stdout
+
+    def _require_running(self) -> None:
+        if not self.running:
+            raise LabError("The lab is down: bring it up with `python -m lab up`.")
+
+    # ---- nodes' lives ----
+
+    def leader(self, node: str) -> int:
+        """The process id of a node's first process, as the virtual machine sees it; another one after each reboot. 0 while it is down."""
+        done = self.exec(VM, ["/run/lab/bin/leader", node], check=False)
+        return int(done.stdout) if done.returncode == 0 else 0
+
+    def reboot(self, node: str, wait: bool = True) -> None:
+        """Reboot a node from inside, as a person would."""
+        check_node(node)
+        before = self.leader(node)
+        if node != VM and BY_NAME[node].is_host:
+            self.exec(node, ["systemctl", "reboot"], check=False, timeout=60)
+        else:
+            self.exec(VM, ["systemctl", "--no-block", "restart", f"node@{node}.service"])
+        if wait:
+            self.wait(node, other_than=before)
+
+    def crash(self, node: str, wait: bool = True) -> None:
+        """Kill everything in a node at once; it starts again. (What it wrote is not lost: the kernel lives on; see `cut`.)"""
+        check_node(node)
+        before = self.leader(node)
+        self.exec(VM, ["systemctl", "kill", "--signal=KILL", f"node@{node}.service"])
+        if wait:
+            self.wait(node, other_than=before)
+
+    def reset_node(self, node: str) -> None:
+        """Give a node back its first state: whatever was written in it is gone."""
+        check_node(node)
+        self.exec(VM, ["/run/lab/bin/reset", node], timeout=REBOOT_SECONDS)
+        self.wait(node)
+
+    def wait(self, node: str, seconds: float = REBOOT_SECONDS, other_than: int = 0) -> None:
+        """Until a node is up and its sshd answers; with `other_than`, until it is not that boot any more."""
+        check_node(node)
+
+        def ready() -> bool:
+            state, leader = self._states().get(node, ("down", 0))
+            return state == "active" and leader not in (0, other_than)
+
+        self._poll(f"{node} to be up", ready, seconds)
+        if BY_NAME[node].is_host:
+            self._wait_sshd(node, seconds)
+
+
+class CommandFailedError(LabError):
+    """A command in a node ended with another status than 0."""
+
+    def __init__(self, node: str, argv: Sequence[str], done: subprocess.CompletedProcess[str]) -> None:
+        self.returncode, self.stdout, self.stderr = done.returncode, done.stdout, done.stderr
+        said = (done.stderr or done.stdout).strip()
+        super().__init__(f"On {node}, `{' '.join(argv)}` ended with status {done.returncode}: {said or 'it printed nothing'}")
+
+
+def _answers(port: int) -> bool:
+    """Whether an sshd greets at a forwarded port (QEMU accepts the connection before the guest does, so that alone says nothing)."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False

@@ -1,0 +1,202 @@
+"""Images: a Debian root in an ext4 file, built from packages and cached by what went into it.
+
+An image holds no topology and no key. Those reach the virtual machine as a small seed disk at each `up` (see seed.py), so that
+editing the topology rebuilds nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import aptsources, hostpackages
+from .errors import LabError
+from .progress import Progress
+
+MAIN_RELEASE = "bookworm"
+ROOTFS = Path(__file__).parent / "rootfs"
+RECIPE = 1  # raise it when build steps below change in a way that changes the image
+IMAGE_SIZE = "3G"
+
+NODE_PACKAGES = [
+    *("systemd", "systemd-sysv", "dbus", "udev", "openssh-server", "iproute2", "procps", "kmod", "python3-minimal"),
+    *("wireguard-tools", "nftables", "iptables", "firewalld", "conntrack"),
+    *("iputils-ping", "tcpdump", "iperf3", "curl", "socat", "netcat-openbsd", "dnsmasq-base", "udhcpc", "busybox-static"),
+]
+VM_PACKAGES = ["systemd-container", "linux-image-cloud-amd64", "cpio"]
+
+
+@dataclass(frozen=True)
+class Image:
+    """A built image in the cache."""
+
+    release: str
+    directory: Path
+
+    @property
+    def disk(self) -> Path:
+        """The ext4 file."""
+        return self.directory / "root.ext4"
+
+    @property
+    def kernel(self) -> Path:
+        """The kernel of the virtual machine; only the main release has one."""
+        return self.directory / "kernel"
+
+    @property
+    def initrd(self) -> Path:
+        """The initrd that goes with the kernel."""
+        return self.directory / "initrd"
+
+
+def packages(release: str) -> list[str]:
+    """What is installed: nodes need little, the main release also boots the virtual machine."""
+    extra = VM_PACKAGES if release == MAIN_RELEASE else []
+    return sorted([*NODE_PACKAGES, *extra])
+
+
+def rootfs_archive(directory: Path = ROOTFS) -> bytes:
+    """The files we add to the image, as a tar that depends on their content and mode only."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for path in sorted(directory.rglob("*")):
+            if path.is_file():
+                info = tarfile.TarInfo(str(path.relative_to(directory)))
+                info.size, info.mode = path.stat().st_size, 0o755 if os.access(path, os.X_OK) else 0o644
+                archive.addfile(info, io.BytesIO(path.read_bytes()))
+    return buffer.getvalue()
+
+
+def cache_key(release: str, archive: bytes) -> str:
+    """The name of an image in the cache: equal inputs, equal name."""
+    inputs = json.dumps([RECIPE, release, packages(release), IMAGE_SIZE, hashlib.sha256(archive).hexdigest()])
+    return f"{release}-{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
+
+
+def ensure(release: str, cache: Path, progress: Progress) -> Image:
+    """The image of a release: from the cache, or built now. One build at a time; an interrupted build leaves nothing that counts."""
+    archive = rootfs_archive()
+    image = Image(release, cache / cache_key(release, archive))
+    if image.disk.is_file():
+        return image
+    hostpackages.ensure(hostpackages.BUILD_TOOLS, progress)
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / f"{release}.lock", progress):
+        if not image.disk.is_file():
+            _sweep(cache, release)
+            _build(image, archive, progress)
+            _sweep(cache, release, keep=image.directory)
+    return image
+
+
+@contextmanager
+def _locked(path: Path, progress: Progress) -> Iterator[None]:
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("another process builds this image; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(cache: Path, release: str, keep: Path | None = None) -> None:
+    """Remove what interrupted builds left, and with `keep` also the images that it supersedes."""
+    for path in cache.glob(f".build-{release}-*"):
+        shutil.rmtree(path, ignore_errors=True)
+    if keep is not None:
+        for path in cache.glob(f"{release}-*"):
+            if path != keep and not _in_use(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _in_use(directory: Path) -> bool:
+    """Whether a running process (another clone's virtual machine) has the image open."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if link.readlink().is_relative_to(directory):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _build(image: Image, archive: bytes, progress: Progress) -> None:
+    progress(f"building the Debian {image.release} image (once; about two minutes)")
+    work = Path(tempfile.mkdtemp(prefix=f".build-{image.release}-", dir=image.directory.parent))
+    (work / "rootfs.tar").write_bytes(archive)
+    log = work / "build.log"
+    _bootstrap(image.release, work, log)
+    progress(f"packages installed; writing the {image.release} file system")
+    _make_file_system(work, log)
+    for leftover in ("rootfs.tar", "root.tar"):
+        (work / leftover).unlink()
+    work.chmod(0o755)
+    shutil.rmtree(image.directory, ignore_errors=True)
+    work.rename(image.directory)
+    progress(f"image {image.directory.name} is ready")
+
+
+def mmdebstrap_command(release: str, work: Path, sources: list[aptsources.Source]) -> list[str]:
+    """The bootstrap of a release into `work`/root.tar, with kernel and initrd beside it."""
+    hooks = [f"tar-in {work}/rootfs.tar /", 'chroot "$1" /usr/local/lib/lab/customise']
+    if release == MAIN_RELEASE:
+        hooks += [f"download /boot/kernel.lab {work}/kernel", f"download /boot/initrd.lab {work}/initrd", 'rm -rf "$1"/boot/*']
+    command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages(release))}", "--dpkgopt=path-exclude=/usr/share/man/*"]
+    command += ['--aptopt=Acquire::Retries "3"', '--aptopt=Acquire::Check-Valid-Until "false"', *_proxy_options()]
+    command += [f"--customize-hook={hook}" for hook in hooks]
+    return [*command, release, f"{work}/root.tar", *[source.line(release) for source in sources]]
+
+
+def _proxy_options() -> list[str]:
+    done = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=False)
+    lines = [line.rstrip(";") for line in done.stdout.splitlines() if "::Proxy" in line and not line.endswith('"";')]
+    return [f"--aptopt={line}" for line in lines]
+
+
+def _bootstrap(release: str, work: Path, log: Path) -> None:
+    sources = aptsources.configured()
+    if not sources:
+        raise LabError("No Debian package source in /etc/apt: the lab's image is built from Debian packages, so add one and try again.")
+    # INITRD=No keeps the kernel package from building an initrd that nobody boots; customise makes ours.
+    _run(mmdebstrap_command(release, work, sources), log, {"INITRD": "No", "TMPDIR": os.environ.get("TMPDIR", "/tmp")})
+
+
+_FILE_SYSTEM = """
+set -eu
+mkdir "$1/tree"
+tar --numeric-owner --xattrs --xattrs-include='*' -xf "$1/root.tar" -C "$1/tree"
+mke2fs -q -t ext4 -O ^has_journal -E lazy_itable_init=1,nodiscard -m 0 -d "$1/tree" "$1/root.ext4" "$2"
+rm -rf "$1/tree"
+"""
+
+
+def _make_file_system(work: Path, log: Path) -> None:
+    # An ordinary user gets root's file ownership from a user namespace.
+    prefix = [] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--map-auto"]
+    _run([*prefix, "sh", "-c", _FILE_SYSTEM, "sh", str(work), IMAGE_SIZE], log, {})
+
+
+def _run(command: list[str], log: Path, environment: dict[str, str]) -> None:
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    with log.open("ab") as output:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, "PATH": path, **environment}, check=False
+        )
+    if done.returncode != 0:
+        errors = [
+            line for line in log.read_text(errors="replace").splitlines() if line.startswith(("E:", "error", "mke2fs", "unshare", "tar:"))
+        ]
+        last = errors[-1] if errors else "no message"
+        raise LabError(f"Building the lab's image failed in {command[0]} ({last}): see {log}, then run `python -m lab up` again.")

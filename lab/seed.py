@@ -1,0 +1,159 @@
+"""The seed: a small tar, handed to the virtual machine as its second disk, with everything that makes the image this lab.
+
+It holds the guest's scripts (lab/guest), the virtual machine's network, and per node one layer of files that lies over the image and
+under what the node itself writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .nodes import BRIDGES, MANAGEMENT, NODES, VM, VM_ADDRESS, Link, Node
+
+GUEST = Path(__file__).parent / "guest"
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of the seed."""
+
+    content: str
+    mode: int = 0o644
+
+
+Tree = dict[str, File]
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one lab: whom the nodes let in, and what they prove themselves with."""
+
+    authorized: str
+    host_keys: Mapping[str, str]  # node -> private key
+
+
+def seed(keys: Keys, releases: Mapping[str, str], disks: Mapping[str, str]) -> bytes:
+    """The seed disk. `releases`: node -> Debian release where it is not the default; `disks`: release -> block device."""
+    files: Tree = {f"bin/{path.name}": File(path.read_text(), 0o755) for path in sorted(GUEST.iterdir()) if path.is_file()}
+    files |= _prefixed("layers/vm", _vm_layer(keys))
+    for node in NODES:
+        files[f"nodes/{node.name}"] = File(_node_settings(node, releases.get(node.name, "bookworm")))
+        files |= _prefixed(f"layers/{node.name}", node_layer(node, keys))
+    files["disks"] = File("".join(f"{device} {release}\n" for release, device in disks.items()))
+    return _archive(files)
+
+
+def _prefixed(prefix: str, tree: Tree) -> Tree:
+    return {f"{prefix}/{path}": file for path, file in tree.items()}
+
+
+def _archive(files: Tree) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for path, file in sorted(files.items()):
+            data = file.content.encode()
+            info = tarfile.TarInfo(path)
+            info.size, info.mode = len(data), file.mode
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+# ---- the virtual machine --------------------------------------------------------------------------------------------
+
+
+def port_name(node: Node, link_name: str) -> str:
+    """The name, in the virtual machine, of the outer end of a node's link."""
+    return f"{node.name}-{link_name}"
+
+
+def _vm_layer(keys: Keys) -> Tree:
+    tree = _identity(VM, keys)
+    network = "etc/systemd/network"
+    for bridge in BRIDGES:
+        address = f"Address={VM_ADDRESS}/24\n" if bridge == MANAGEMENT else ""
+        tree[f"{network}/10-{bridge}.netdev"] = File(f"[NetDev]\nName={bridge}\nKind=bridge\n")
+        tree[f"{network}/10-{bridge}.network"] = File(
+            f"[Match]\nName={bridge}\n[Network]\nLinkLocalAddressing=no\nConfigureWithoutCarrier=yes\n{address}"
+        )
+    tree[f"{network}/20-{MANAGEMENT}-out.network"] = File(port(MANAGEMENT, "eth0"))
+    for node in NODES:
+        for link in node.links:
+            tree[f"{network}/30-{port_name(node, link.name)}.network"] = File(port(link.bridge, port_name(node, link.name)))
+        if node.is_host:
+            # Isolated: the management network leads from the outside to each host, and never from one host to another.
+            name = port_name(node, "mgmt0")
+            tree[f"{network}/30-{name}.network"] = File(port(MANAGEMENT, name) + "[Bridge]\nIsolated=yes\n")
+    return tree
+
+
+def port(bridge: str, name: str) -> str:
+    """What plugs an interface of the virtual machine into a bridge."""
+    return f"[Match]\nName={name}\n[Network]\nBridge={bridge}\nLinkLocalAddressing=no\n"
+
+
+def _node_settings(node: Node, release: str) -> str:
+    names = [link.name for link in node.links] + (["mgmt0"] if node.is_host else [])
+    links = " ".join(f"--network-veth-extra={port_name(node, name)}:{name}" for name in names)
+    payload = "--boot --notify-ready=yes" if node.is_host else "--as-pid2"
+    command = "" if node.is_host else "/etc/lab/start"
+    return f"KIND={node.kind}\nRELEASE={release}\nOPTIONS={links} {payload}\nCOMMAND={command}\n"
+
+
+# ---- the nodes ------------------------------------------------------------------------------------------------------
+
+
+def node_layer(node: Node, keys: Keys) -> Tree:
+    """The files that make the image this node."""
+    tree = _identity(node.name, keys)
+    if node.is_host:
+        tree |= _networkd(node)
+    else:
+        tree["etc/lab/start"] = File((GUEST / "inside" / "start").read_text(), 0o755)
+        tree["etc/lab/network"] = File(_plain_network(node))
+    if node.routes_for:
+        tree["etc/lab/router.nft"] = File((GUEST / "inside" / "router.nft").read_text())
+    if node.routes_for and node.is_host:
+        tree["etc/sysctl.d/60-lab-router.conf"] = File("net.ipv4.ip_forward = 1\n")
+        tree["etc/systemd/system/lab-router.service"] = File((GUEST / "inside" / "lab-router.service").read_text())
+        tree["etc/systemd/system/multi-user.target.wants/lab-router.service"] = tree["etc/systemd/system/lab-router.service"]
+    return tree
+
+
+def _identity(name: str, keys: Keys) -> Tree:
+    tree = {
+        "etc/hostname": File(f"{name}\n"),
+        "etc/hosts": File(f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost\n"),
+        "etc/machine-id": File(hashlib.sha256(f"wg-office lab {name}".encode()).hexdigest()[:32] + "\n", 0o444),
+    }
+    if name in keys.host_keys:
+        tree["etc/ssh/ssh_host_ed25519_key"] = File(keys.host_keys[name], 0o600)
+        tree["root/.ssh/authorized_keys"] = File(keys.authorized, 0o600)
+    return tree
+
+
+def _networkd(node: Node) -> Tree:
+    management = Link("mgmt0", MANAGEMENT, f"{node.management_address}/24")
+    gateway = f"Gateway={node.gateway}\n" if node.gateway else ""
+    tree = {}
+    for number, link in enumerate((*node.links, management), start=1):
+        # The last of a node's own links is its way out.
+        extra = gateway if link is node.links[-1] else ""
+        text = f"[Match]\nName={link.name}\n\n[Network]\nAddress={link.address}\n{extra}LinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+        tree[f"etc/systemd/network/{number}0-{link.name}.network"] = File(text)
+    return tree
+
+
+def _plain_network(node: Node) -> str:
+    lines = [f"address {link.name} {link.address}" for link in node.links]
+    if node.gateway:
+        lines.append(f"gateway {node.gateway}")
+    if node.routes_for:
+        lines.append("router")
+    if node.dhcp:
+        lines.append(f"dhcp {node.routes_for} {node.dhcp}")
+    return "\n".join(lines) + "\n"
