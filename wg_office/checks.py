@@ -15,6 +15,7 @@ from netaddr import IPAddress, IPNetwork
 from wg_office.faults import Path
 from wg_office.grants import DeveloperGrant, Grant, GroupGrant, HostGrant, Record, SiteGrant
 from wg_office.model import Environment, Gateway, Peer, Ssh, derived_address6
+from wg_office.profiles import name_faults, widening_faults
 
 _MTU_OVER_IPV6 = 1420
 """1500 less the 80 bytes that WireGuard over IPv6 adds."""
@@ -31,8 +32,14 @@ class Finding:
 
 
 def check(environment: Environment) -> list[Finding]:
-    """Everything that keeps this environment from being deployed."""
+    """Everything that keeps this environment from being deployed, also when parts of it could not be read."""
     return [finding for each in _CHECKS for finding in each(environment)]
+
+
+def check_profiles(environment: Environment) -> list[Finding]:
+    """What no developer's file could hold; this takes the whole environment."""
+    faults = (*name_faults(environment), *widening_faults(environment))
+    return [Finding(fault.path, fault.message, fault.remedy) for fault in faults]
 
 
 def warn(environment: Environment) -> list[Finding]:
@@ -120,6 +127,11 @@ def _special(network: IPNetwork) -> str | None:
     return None
 
 
+def router_name(gateway: Gateway) -> str:
+    """What a site's router is called among the hosts that the program configures."""
+    return f"{gateway.name}-router"
+
+
 # --- names and addresses -----------------------------------------------------------------------------------------------------------------
 
 
@@ -128,7 +140,10 @@ def _unique_names(environment: Environment) -> Iterator[Finding]:
         ((*path, "name"), kind, peer.name) for path, kind, peer in _peers(environment) if _has(peer, "name")
     ]
     for index, gateway in enumerate(environment.gateways):
-        named += [(("gateways", index, "devices", number, "name"), "device", each.name) for number, each in enumerate(gateway.devices)]
+        here: Path = ("gateways", index)
+        if _has(gateway, "name") and gateway.router is not None and gateway.router.ssh is not None:
+            named.append(((*here, "router"), f"router (of gateway {gateway.name})", router_name(gateway)))
+        named += [((*here, "devices", number, "name"), "device", each.name) for number, each in enumerate(gateway.devices)]
     seen: dict[str, tuple[Path, str]] = {}
     for path, kind, name in named:
         if name in seen:
@@ -309,6 +324,29 @@ def _via_hub(environment: Environment) -> Iterator[Finding]:
     for path, ssh in ssh_endpoints(environment):
         if path == ("hub", "ssh") and ssh.via is not None:
             yield Finding((*path, "via"), "the hub cannot be reached through itself", "remove it")
+
+
+def _one_machine_each(environment: Environment) -> Iterator[Finding]:
+    seen: dict[tuple[str, int, str | None], Path] = {}
+    for path, ssh in ssh_endpoints(environment):
+        first = seen.setdefault((ssh.host.lower(), ssh.port, ssh.via), path)
+        if first != path:
+            yield Finding(
+                (*path, "host"), f"{ssh.host} port {ssh.port} is already the way to another host", "a machine has one role", first
+            )
+
+
+def _public_keys(environment: Environment) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for index, developer in enumerate(environment.developers):
+        if developer.public_key is None:
+            continue
+        first = seen.setdefault(developer.public_key, index)
+        if first != index:
+            owner = _called(environment.developers[first], "developer")
+            remedy = "WireGuard tells peers apart by their keys: let each make one of their own"
+            here: Path = ("developers", index, "public_key")
+            yield Finding(here, f"is already the key of {owner}", remedy, ("developers", first, "public_key"))
 
 
 def _dns(environment: Environment) -> Iterator[Finding]:
@@ -500,6 +538,8 @@ _CHECKS = (
     _endpoint,
     _return_paths,
     _via_hub,
+    _one_machine_each,
+    _public_keys,
     _dns,
     _references,
     _group_cycles,

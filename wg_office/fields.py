@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 Version = Literal[4, 6]
 
 MAX_DEVELOPER_NAME = 12
-"""A developer's name is also the tunnel's name on the laptop. Linux allows 15 characters: three are left for a suffix (`e-x`)."""
+"""wg-quick names the tunnel after its file, and an output is usually saved as `e.conf` or `e-x.conf`. Linux allows 15 characters."""
 
 MAX_NAME = 32
 """Hosts, sites, groups and environments become file and resource names, which have no such narrow limit."""
@@ -34,7 +34,7 @@ _LAN_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _WINDOWS_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{device}{digit}" for device in ("com", "lpt") for digit in range(1, 10))})
-_LINUX_RESERVED = frozenset({"all", "default"})
+_LINUX_RESERVED = frozenset({"all", "default", "lo"})
 
 
 def wrong(sentence: str) -> PydanticCustomError:
@@ -301,7 +301,7 @@ ED25519 = "ssh-ed25519"
 def host_key_fault(kind: str, blob: str) -> str | None:
     """Why this OpenSSH host key cannot be pinned, or None."""
     if kind != ED25519:
-        return f"is of the type {show(kind)}, and only {ED25519} can be pinned (the provider fails on others); use `ssh-keyscan -t ed25519 HOST`"
+        return f"is of type {kind[:20]}, and only {ED25519} can be pinned (others fail in the provider); use `ssh-keyscan -t ed25519 HOST`"
     raw = _decode(blob)
     header = len(ED25519).to_bytes(4, "big") + ED25519.encode() + (32).to_bytes(4, "big")
     if raw is None or not raw.startswith(header) or len(raw) != len(header) + 32:

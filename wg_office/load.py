@@ -11,13 +11,13 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path as FilePath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from netaddr import IPAddress
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from wg_office.checks import Finding, check, free_addresses, ssh_endpoints, warn
+from wg_office.checks import Finding, check, check_profiles, free_addresses, ssh_endpoints, warn
 from wg_office.document import Document, parse
 from wg_office.faults import Fault, Faults, Path, Unreadable, dotted
 from wg_office.fields import show
@@ -66,6 +66,8 @@ def inspect(path: FilePath, *, require_host_keys: bool = True) -> Report:
     faults += [placer.fault(place, message) for place, message in _sentences(errors, draft)]
     broken |= {_whole_grant(_location(error)) for error in errors}
     findings = check(draft)
+    if environment is not None and not findings:
+        findings = check_profiles(environment)
     keys, key_findings = _host_keys(draft, path, require_host_keys)
     faults += [placer.finding(each) for each in (*findings, *key_findings) if not _concerns(each.path, broken)]
     if faults or environment is None:
@@ -272,8 +274,7 @@ def _salvage_part(record: type[_Part], data: Any) -> _Part:
             if not any([_cut(raw, each) for each in error.errors(include_url=False)]):
                 break
     # Only required fields are missing now, and the rest is known to be right.
-    partial: _Part = record.model_construct(**{key: _adapter(record, key).validate_python(value) for key, value in raw.items()})
-    return partial
+    return cast(_Part, record.model_construct(**{key: _adapter(record, key).validate_python(value) for key, value in raw.items()}))
 
 
 @cache
