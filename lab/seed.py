@@ -20,10 +20,11 @@ GUEST = Path(__file__).parent / "guest"
 
 @dataclass(frozen=True)
 class File:
-    """One file of the seed."""
+    """One file of the seed, or a symbolic link whose target is the content."""
 
     content: str
     mode: int = 0o644
+    is_link: bool = False
 
 
 Tree = dict[str, File]
@@ -59,6 +60,8 @@ def _archive(files: Tree) -> bytes:
             data = file.content.encode()
             info = tarfile.TarInfo(path)
             info.size, info.mode = len(data), file.mode
+            if file.is_link:
+                info.type, info.linkname, info.size = tarfile.SYMTYPE, file.content, 0
             archive.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
 
@@ -120,7 +123,7 @@ def node_layer(node: Node, keys: Keys) -> Tree:
     if node.routes_for and node.is_host:
         tree["etc/sysctl.d/60-lab-router.conf"] = File("net.ipv4.ip_forward = 1\n")
         tree["etc/systemd/system/lab-router.service"] = File((GUEST / "inside" / "lab-router.service").read_text())
-        tree["etc/systemd/system/multi-user.target.wants/lab-router.service"] = tree["etc/systemd/system/lab-router.service"]
+        tree["etc/systemd/system/sysinit.target.wants/lab-router.service"] = File("../lab-router.service", is_link=True)
     return tree
 
 
