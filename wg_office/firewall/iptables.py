@@ -51,7 +51,7 @@ REMOVAL = "".join(_table(name, [f"-X {chain}" for chain in chains]) for name, ch
 
 def render(policy: FirewallPolicy, version: int) -> str:
     """The text for iptables-restore (4) or ip6tables-restore (6)."""
-    head = f"# {policy.role} {policy.host}, IPv{version}: who may reach what through {policy.interface}. Anything that is not listed is not let through.\n"
+    head = f"# {policy.role} {policy.host}, IPv{version}: who may reach what through {policy.interface}. Nothing else is let through.\n"
     return (
         head + _table("filter", _filter(policy, version)) + _table("mangle", _mss(policy, version)) + _table("nat", _nat(policy, version))
     )
