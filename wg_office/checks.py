@@ -170,6 +170,10 @@ def _unique_sites(environment: Environment) -> Iterator[Finding]:
         seen.setdefault(gateway.site, index)
 
 
+def _usable(cidr: IPNetwork) -> bool:
+    return 8 <= cidr.prefixlen <= 30 and _special(cidr) is None
+
+
 def _vpn_prefixes(environment: Environment) -> Iterator[Finding]:
     if not _has(environment, "network") or not _has(environment.network, "cidr"):
         return
@@ -195,6 +199,8 @@ def _addresses(environment: Environment) -> Iterator[Finding]:
     if not _has(environment, "network") or not _has(environment.network, "cidr"):
         return
     cidr = environment.network.cidr
+    if not _usable(cidr):
+        return  # every address would be a fault, and none of them the cause
     free = free_addresses(environment)
     seen: dict[IPAddress, tuple[Path, str]] = {}
     for path, kind, peer in _peers(environment):

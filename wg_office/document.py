@@ -102,7 +102,9 @@ def parse(text: str) -> Document:
 def _syntax(error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark is not None else 1
-    problem = " ".join((error.problem or error.context or "unknown").split())
+    problem = " ".join((error.problem or error.context or "it ends too early").split()).removeprefix("but ")
+    if "<" in problem:  # names of the parser's own tokens
+        problem = "this line does not fit the structure before it"
     remedy = "check indentation, colons, brackets and quotes there"
     if "'\\t'" in problem:
         remedy = "indent with spaces, not with tabs"

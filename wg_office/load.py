@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 from netaddr import IPAddress
 from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from wg_office.checks import Finding, check, check_profiles, free_addresses, ssh_endpoints, warn
@@ -62,6 +63,7 @@ def inspect(path: FilePath, *, require_host_keys: bool = True) -> Report:
         return Report(str(path), None, tuple(faults))
     broken = {each.path for each in document.problems}
     environment, errors = _validate(document.data)
+    errors = [error for error in errors if _location(error) not in broken]
     draft = environment if environment is not None else _salvage(document.data)
     faults += [placer.fault(place, message) for place, message in _sentences(errors, draft)]
     broken |= {_whole_grant(_location(error)) for error in errors}
@@ -95,7 +97,8 @@ class _Placer:
         return Fault(self._file, self._document.line(path), dotted(self._document.trimmed(path)), message)
 
     def finding(self, finding: Finding) -> Fault:
-        line = f" (line {self._document.line(finding.see)})" if finding.see is not None else ""
+        other = self._document.line(finding.see) if finding.see is not None else 0
+        line = f" (line {other})" if other not in (0, self._document.line(finding.path)) else ""
         return self.fault(finding.path, f"{finding.message}{line}; {finding.remedy}")
 
 
@@ -187,8 +190,11 @@ def _missing(place: Path, free: Iterator[IPAddress]) -> str:
     if name == "address" and record in (Hub, Gateway, Developer):
         address = next(free, None)
         return "is missing: the address in the VPN" + (f"; {address} is free" if address is not None else "; write it like 10.70.0.4")
-    meaning = next((field.description for key, field in _fields(record).items() if key == name), None) if record else None
-    return f"is missing: {meaning[:1].lower()}{meaning[1:]}" if meaning else "is missing"
+    field = _fields(record).get(str(name)) if record is not None else None
+    if field is None or not field.description:
+        return "is missing"
+    example = f"; write it like {name}: {field.examples[0]}" if field.examples else ""
+    return f"is missing: {field.description[:1].lower()}{field.description[1:]}{example}"
 
 
 def _unknown(place: Path) -> str:
@@ -209,7 +215,7 @@ def _expected(error: ErrorDetails, value: object) -> str:
     return f"{listed} (did you mean {close[0]}?)" if close else listed
 
 
-def _fields(record: type[Record]) -> dict[str, Any]:
+def _fields(record: type[Record]) -> dict[str, FieldInfo]:
     """The fields of a record by their names in the file."""
     return {field.alias or name: field for name, field in record.model_fields.items()}
 

@@ -47,14 +47,18 @@ Platform = Literal["linux", "macos", "windows", "ios", "android"]
 class Dns(Record):
     """Names of the offices, resolved through the tunnel where the client can do that for these domains alone."""
 
-    servers: Annotated[tuple[AnyAddress, ...], Field(min_length=1, description="Name servers inside a LAN or the VPN")]
-    domains: Annotated[tuple[Domain, ...], Field(min_length=1, description="The domains these servers answer for")]
+    servers: Annotated[
+        tuple[AnyAddress, ...], Field(min_length=1, description="Name servers inside a LAN or the VPN", examples=["[192.168.200.53]"])
+    ]
+    domains: Annotated[
+        tuple[Domain, ...], Field(min_length=1, description="The domains these servers answer for", examples=["[office.example]"])
+    ]
 
 
 class Network(Record):
     """The VPN itself."""
 
-    cidr: Annotated[IPv4Prefix, Field(description="The VPN's IPv4 prefix; every peer has an address in it")]
+    cidr: Annotated[IPv4Prefix, Field(description="The VPN's IPv4 prefix; every peer has an address in it", examples=["10.70.0.0/16"])]
     cidr6: Annotated[IPv6Prefix | None, Field(description="The VPN's IPv6 prefix, if there is to be one")] = None
     mtu: Annotated[Mtu, Field(description="MTU of the tunnel on every peer")] = 1280
     keepalive: Annotated[Keepalive, Field(description="Seconds between keepalives; 0 turns them off")] = 15
@@ -66,7 +70,7 @@ class Network(Record):
 class Ssh(Record):
     """How the operator's machine reaches a host."""
 
-    host: Annotated[SshHost, Field(description="Address or name to dial")]
+    host: Annotated[SshHost, Field(description="Address or name to dial", examples=["198.51.100.7"])]
     port: Annotated[Port, Field(description="TCP port of sshd")] = 22
     user: Annotated[UserName, Field(description="User to log in as")] = "root"
     host_key: Annotated[HostKey | None, Field(description="The host's key, 'ssh-ed25519 AAAA...'; left out: from known_hosts")] = None
@@ -87,11 +91,11 @@ class Ssh(Record):
 class Hub(Record):
     """The one host with a public address, which everybody connects to."""
 
-    name: Annotated[Name, Field(description="Name of the host")]
+    name: Annotated[Name, Field(description="Name of the host", examples=["c"])]
     address: Annotated[IPv4Address, Field(description="Its address in the VPN")]
     address6: Annotated[IPv6Address | None, Field(description="Its IPv6 address in the VPN; left out: derived from address")] = None
-    endpoint: Annotated[EndpointText, Field(description="Public IP address and UDP port, such as 203.0.113.10:51820")]
-    ssh: Annotated[Ssh, Field(description="How the program reaches it")]
+    endpoint: Annotated[EndpointText, Field(description="Public IP address and UDP port", examples=["203.0.113.10:51820"])]
+    ssh: Annotated[Ssh, Field(description="How the program reaches it", examples=["{host: 198.51.100.7, port: 22, user: root}"])]
     firewall: Annotated[Firewall, Field(description="What filters packets on this host")] = "nftables"
     rotation: Annotated[Rotation, Field(description="Raise it by one to renew the keys")] = 1
     adopt_key: Annotated[Flag, Field(description="Take the private key from the stack's secret configuration")] = False
@@ -100,8 +104,8 @@ class Hub(Record):
 class Lan(Record):
     """An office network behind a gateway."""
 
-    cidr: Annotated[IPv4Prefix, Field(description="The LAN's prefix")]
-    address: Annotated[IPv4Address, Field(description="The gateway's address in the LAN")]
+    cidr: Annotated[IPv4Prefix, Field(description="The LAN's prefix", examples=["192.168.200.0/24"])]
+    address: Annotated[IPv4Address, Field(description="The gateway's address in the LAN", examples=["192.168.200.248"])]
     interface: Annotated[LanInterfaceName | None, Field(description="Its interface in the LAN; left out: found by the address")] = None
 
 
@@ -115,22 +119,22 @@ class Router(Record):
 class Device(Record):
     """A single machine in a LAN that gets the static route itself."""
 
-    name: Annotated[Name, Field(description="Name of the device")]
-    address: Annotated[IPv4Address, Field(description="Its address in the LAN")]
-    ssh: Annotated[Ssh, Field(description="How the program reaches it")]
+    name: Annotated[Name, Field(description="Name of the device", examples=["d"])]
+    address: Annotated[IPv4Address, Field(description="Its address in the LAN", examples=["192.168.200.244"])]
+    ssh: Annotated[Ssh, Field(description="How the program reaches it", examples=["{host: 198.51.100.7, port: 22, user: root}"])]
 
 
 class Gateway(Record):
     """The host in an office that connects its LAN with the hub."""
 
-    name: Annotated[Name, Field(description="Name of the host")]
-    site: Annotated[Name, Field(description="Name of the site, as grants use it")]
+    name: Annotated[Name, Field(description="Name of the host", examples=["c"])]
+    site: Annotated[Name, Field(description="Name of the site, as grants use it", examples=["beijing"])]
     address: Annotated[IPv4Address, Field(description="Its address in the VPN")]
     address6: Annotated[IPv6Address | None, Field(description="Its IPv6 address in the VPN; left out: derived from address")] = None
-    lan: Annotated[Lan, Field(description="The office network behind it")]
+    lan: Annotated[Lan, Field(description="The office network behind it", examples=["{cidr: 192.168.200.0/24, address: 192.168.200.248}"])]
     return_path: Annotated[ReturnPath, Field(description="How answers find the way back from the LAN")] = "static-route"
     firewall: Annotated[Firewall, Field(description="What filters packets on this host")] = "nftables"
-    ssh: Annotated[Ssh, Field(description="How the program reaches it")]
+    ssh: Annotated[Ssh, Field(description="How the program reaches it", examples=["{host: 198.51.100.7, port: 22, user: root}"])]
     router: Annotated[Router | None, Field(description="The LAN's router; with ssh the program sets its route")] = None
     devices: Annotated[tuple[Device, ...], Field(description="Single devices whose route the program sets")] = ()
     access: Annotated[Access, Field(description="What the LAN may reach by itself: developers and hosts")] = ()
@@ -142,7 +146,7 @@ class Gateway(Record):
 class Developer(Record):
     """A person's machine outside the offices."""
 
-    name: Annotated[DeveloperName, Field(description="Name of the developer, and of the tunnel on the machine")]
+    name: Annotated[DeveloperName, Field(description="Name of the developer", examples=["e"])]
     address: Annotated[IPv4Address, Field(description="The machine's address in the VPN")]
     address6: Annotated[IPv6Address | None, Field(description="Its IPv6 address in the VPN; left out: derived from address")] = None
     access: Annotated[Access, Field(description="What the developer may reach; left out: nothing")] = ()
@@ -155,7 +159,7 @@ class Developer(Record):
 class Group(Record):
     """Access that several developers share."""
 
-    access: Annotated[Access, Field(description="What its members may reach")]
+    access: Annotated[Access, Field(description="What its members may reach", examples=["[beijing]"])]
 
 
 class Link(Record):
@@ -163,8 +167,8 @@ class Link(Record):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    from_: Annotated[Name, Field(alias="from", description="The site that opens connections")]
-    to: Annotated[Name, Field(description="The site that is reached")]
+    from_: Annotated[Name, Field(alias="from", description="The site that opens connections", examples=["beijing"])]
+    to: Annotated[Name, Field(description="The site that is reached", examples=["shenzhen"])]
     hosts: Annotated[HostList, Field(description="Addresses or prefixes in the reached LAN; left out: all of it")] = ()
     ports: Annotated[PortList, Field(description="Ports that may be reached; left out: all")] = ()
 
@@ -176,10 +180,16 @@ Peer = Hub | Gateway | Developer
 class Environment(Record):
     """One office environment: a hub, the sites behind gateways, and the developers."""
 
-    environment: Annotated[Name, Field(description="Name of the environment; the stack has the same")]
+    environment: Annotated[Name, Field(description="Name of the environment; the stack has the same", examples=["dev"])]
     known_hosts: Annotated[str | None, Field(min_length=1, description="OpenSSH known_hosts file, relative to this one")] = None
-    network: Annotated[Network, Field(description="The VPN")]
-    hub: Annotated[Hub, Field(description="The host with the public address")]
+    network: Annotated[Network, Field(description="The VPN", examples=["{cidr: 10.70.0.0/16}"])]
+    hub: Annotated[
+        Hub,
+        Field(
+            description="The host with the public address",
+            examples=["{name: z, address: 10.70.0.1, endpoint: 203.0.113.10:51820, ssh: {host: 203.0.113.10}}"],
+        ),
+    ]
     gateways: Annotated[tuple[Gateway, ...], Field(description="One per site")] = ()
     developers: Annotated[tuple[Developer, ...], Field(description="Who connects from outside")] = ()
     groups: Annotated[Mapping[Name, Group], Field(description="Access that several developers share, by name")] = {}
