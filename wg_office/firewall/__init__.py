@@ -3,8 +3,6 @@
 Each module's docstring says how a host loads, checks, lists and removes what it renders.
 """
 
-from dataclasses import replace
-
 from wg_office.access import FirewallPolicy
 from wg_office.firewall import firewalld, flows, iptables, nftables
 from wg_office.model import Firewall
@@ -13,18 +11,12 @@ from wg_office.model import Firewall
 def files(policy: FirewallPolicy, backend: Firewall) -> dict[str, str]:
     """What the host needs, by file name: absolute, or relative to the generation.
 
-    `flows` and the texts of the backend. Where iptables.rules and ip6tables.rules stand beside an nftables.nft, they are to be loaded only
-    if the commands are there (the hand-over in iptables.py).
+    Where iptables.rules and ip6tables.rules stand beside an nftables.nft, they are loaded if the commands are there (the hand-over in
+    iptables.py); alone, they are the backend.
     """
+    listed = {"flows": flows.render(policy)}
     if backend == "iptables":
-        return {"flows": flows.render(policy), "iptables.rules": iptables.render(policy, 4), "ip6tables.rules": iptables.render(policy, 6)}
-    if backend == "firewalld":
-        beside = nftables.render(replace(policy, masquerade=None))
-        return {"flows": flows.render(policy), "nftables.nft": beside, **firewalld.files(policy)}
+        return listed | {"iptables.rules": iptables.render(policy, 4), "ip6tables.rules": iptables.render(policy, 6)}
     hand_over = iptables.render_hand_over(policy)
-    return {
-        "flows": flows.render(policy),
-        "nftables.nft": nftables.render(policy),
-        "iptables.rules": hand_over,
-        "ip6tables.rules": hand_over,
-    }
+    listed |= {"nftables.nft": nftables.render(policy), "iptables.rules": hand_over, "ip6tables.rules": hand_over}
+    return listed | (firewalld.files(policy) if backend == "firewalld" else {})

@@ -5,13 +5,14 @@
     remove    take the files away, `firewall-cmd --reload`
     list      firewall-cmd --info-zone=wg-office, --info-policy=NAME for each of POLICIES; compare with what they said after loading
 
-What firewalld cannot say, the nftables table of nftables.py says beside it, on these hosts without the masquerade:
-- firewalld lets everything pass whose destination was translated (Docker's published ports), and with it a developer who may not;
+Beside it these hosts have the table of nftables.py, and packets need the leave of both. There are things that firewalld cannot say:
+- everything passes whose destination was translated (Docker's published ports), and with it a developer who may not;
 - a rich rule that clamps the MSS (1.0 or newer) sees the first packet of a connection and misses the answer;
-- it takes a packet from the middle of an unknown TCP connection for a new connection;
+- a packet from the middle of an unknown TCP connection passes for a new connection;
 - a zone bound to a source prefix (`trusted` for 10.0.0.0/8, say) comes before a zone bound to an interface;
+- masquerading cannot be limited to an interface, switches forwarding on at boot and, in 0.9, lets its sources pass from everywhere;
 - and when firewalld is stopped, nothing filters any more.
-Packets need the leave of both. The table answers what is refused, so here everything else is simply dropped.
+The table answers what is refused and masquerades; here everything that is not allowed is simply dropped.
 """
 
 import re
@@ -25,11 +26,11 @@ from wg_office.grants import PortRange
 
 DIRECTORY = "/etc/firewalld"
 ZONE = "wg-office"
-POLICIES = ("wg-office-in", "wg-office-out", "wg-office-host", "wg-office-nat")
+POLICIES = ("wg-office-in", "wg-office-out", "wg-office-host")
 
 _HEAD = '<?xml version="1.0" encoding="utf-8"?>\n'
 # Before the host's own policies; what comes out of the tunnel and goes back into it must meet -in before -out.
-_PRIORITY = {"wg-office-in": -30002, "wg-office-out": -30001, "wg-office-host": -30002, "wg-office-nat": -30000}
+_PRIORITY = {"wg-office-in": -30002, "wg-office-out": -30001, "wg-office-host": -30002}
 
 
 def files(policy: FirewallPolicy) -> dict[str, str]:
@@ -39,10 +40,6 @@ def files(policy: FirewallPolicy) -> dict[str, str]:
         "wg-office-out": _policy("wg-office-out", "ANY", ZONE, _accepts(policy.to_tunnel), "from elsewhere into the tunnel"),
         "wg-office-host": _policy("wg-office-host", ZONE, "HOST", _accepts(policy.to_host), "from the tunnel to this host"),
     }
-    if policy.masquerade is not None:
-        written["wg-office-nat"] = _policy(
-            "wg-office-nat", "ANY", "ANY", _masquerades(policy), "masqueraded for the LAN", target="CONTINUE"
-        )
     return {f"{DIRECTORY}/zones/{ZONE}.xml": _zone(policy)} | {f"{DIRECTORY}/policies/{name}.xml": text for name, text in written.items()}
 
 
@@ -50,9 +47,9 @@ def _zone(policy: FirewallPolicy) -> str:
     return f'{_HEAD}<zone target="DROP">\n  <short>{ZONE}</short>\n  <interface name={quoteattr(policy.interface)}/>\n</zone>\n'
 
 
-def _policy(name: str, ingress: str, egress: str, rules: Iterable[str], short: str, *, target: str = "DROP") -> str:
+def _policy(name: str, ingress: str, egress: str, rules: Iterable[str], short: str) -> str:
     lines = [
-        f'<policy target="{target}" priority="{_PRIORITY[name]}">',
+        f'<policy target="DROP" priority="{_PRIORITY[name]}">',
         f"  <short>{short}</short>",
         f'  <ingress-zone name="{ingress}"/>',
         f'  <egress-zone name="{egress}"/>',
@@ -68,17 +65,11 @@ def _accepts(rules: Iterable[Allow]) -> Iterator[str]:
             for destination in rule.destinations:
                 if source.version == destination.version:
                     for what in _elements(rule.ports):
-                        yield f"{_rule(source, destination, what + '<accept/>')} <!-- {_comment(rule.note)} -->"
+                        yield f"{_rule(source, destination, what)} <!-- {_comment(rule.note)} -->"
 
 
-def _masquerades(policy: FirewallPolicy) -> Iterator[str]:
-    if policy.masquerade is not None:
-        for source in policy.masquerade.sources:
-            yield _rule(source, policy.masquerade.destination, "<masquerade/>")
-
-
-def _rule(source: IPNetwork, destination: IPNetwork, rest: str) -> str:
-    return f'<rule family="ipv{source.version}"><source address="{source}"/><destination address="{destination}"/>{rest}</rule>'
+def _rule(source: IPNetwork, destination: IPNetwork, what: str) -> str:
+    return f'<rule family="ipv{source.version}"><source address="{source}"/><destination address="{destination}"/>{what}<accept/></rule>'
 
 
 def _elements(ports: Ports) -> Iterator[str]:
