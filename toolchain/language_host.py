@@ -14,8 +14,8 @@ from typing import Any
 
 import grpc.aio  # type: ignore[import-untyped]
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
-from toolchain.protocol import language_pb2, language_pb2_grpc, plugin_pb2
 from toolchain.serving import engine_address, refuse, serve, to_dict
 from toolchain.versions import PULUMI
 

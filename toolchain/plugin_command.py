@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from toolchain.remote_shell import CommandError, DialError, Job, Retries, run
-from toolchain.serving import UNKNOWN, Provider, ResourceError, plain, serve_provider
+from toolchain.serving import Provider, ResourceError, serve_provider
+from toolchain.values import UNKNOWN, plain
 from toolchain.versions import PLUGINS
 
 TEXTS = ("create", "update", "delete", "stdin")

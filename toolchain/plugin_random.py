@@ -5,7 +5,8 @@ import string
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from toolchain.serving import UNKNOWN, Provider, secret, serve_provider
+from toolchain.serving import Provider, serve_provider
+from toolchain.values import UNKNOWN, secret
 from toolchain.versions import PLUGINS
 
 SPECIALS = "!@#$%&*()-_=+[]{}<>:?"

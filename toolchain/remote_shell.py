@@ -152,12 +152,12 @@ class Dialler:
     async def connect(self, connection: Mapping[str, Any]) -> "asyncssh.SSHClientConnection":
         """A connection that is ready for a command."""
         target = Endpoint.of(connection)
-        options = await ssh_options(target)
+        options = await ssh_options(target, self._stack)
         if not connection.get("proxy"):
             return await self._retries.dial("Dial", target.dial_errors, lambda: self._dial(target, options, None), self._say)
         try:
             proxy = Endpoint.of(connection["proxy"])
-            proxy_options = await ssh_options(proxy)
+            proxy_options = await ssh_options(proxy, self._stack)
             tunnel = await self._retries.dial("Dial proxy", proxy.dial_errors, lambda: self._dial(proxy, proxy_options, None), self._say)
             return await self._retries.dial("Dial from proxy", target.dial_errors, lambda: self._dial(target, options, tunnel), self._say)
         except DialError as error:
@@ -213,37 +213,41 @@ async def _first_that_answers(found: list[Any]) -> socket.socket:
     raise last
 
 
-async def ssh_options(endpoint: Endpoint) -> dict[str, Any]:
+async def ssh_options(endpoint: Endpoint, stack: AsyncExitStack) -> dict[str, Any]:
     """The options for asyncssh: only the pinned key is trusted, only what the resource names is used, no file of the user's is read."""
     import asyncssh
 
-    if endpoint.agent:
-        await check_agent(endpoint.agent)
+    keys: list[Any] = await agent_keys(endpoint.agent, stack) if endpoint.agent else []
     try:
         host_key = asyncssh.import_public_key(endpoint.host_key)
-        keys = [asyncssh.import_private_key(endpoint.private_key)] if endpoint.private_key else None
+        if endpoint.private_key:
+            # As in the official plugin: where there is a private key, the agent's keys are not tried.
+            keys = [asyncssh.import_private_key(endpoint.private_key)]
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
         raise DialError(f"ssh: cannot use a key: {error}") from error
     return {
         "username": endpoint.user,
         "known_hosts": ([host_key], [], []),
         "server_host_key_algs": [host_key.get_algorithm()],
-        # As in the official plugin: where there is a private key, the agent's keys are not tried.
-        "client_keys": keys,
-        "agent_path": None if keys else endpoint.agent,
+        "client_keys": keys or None,
+        "agent_path": None,
         "preferred_auth": "publickey",
         "config": None,
         "login_timeout": 0,
     }
 
 
-async def check_agent(path: str) -> None:
-    """A named agent that does not answer is an error, as in the official plugin, even where it is not needed."""
+async def agent_keys(path: str, stack: AsyncExitStack) -> list["asyncssh.SSHKeyPair"]:
+    """The agent's keys. One that does not answer is an error, as in the official plugin, even where it is not needed."""
+    import asyncssh
+
     try:
-        _, writer = await asyncio.open_unix_connection(path)
+        agent = await asyncssh.connect_agent(path)
     except OSError as error:
         raise DialError(f"dial unix {path}: {go_reason(error)}") from error
-    writer.close()
+    stack.push_async_callback(agent.wait_closed)
+    stack.callback(agent.close)
+    return list(await agent.get_keys())
 
 
 @dataclass(frozen=True)

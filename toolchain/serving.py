@@ -9,41 +9,12 @@ from typing import Any, NoReturn
 import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 from google.protobuf import empty_pb2, json_format, struct_pb2  # type: ignore[import-untyped]
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from toolchain.protocol import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
+from toolchain.values import UNKNOWN, changed_keys, plain
 
 # As the engine's own limit: a state with a thousand peers' texts is far over gRPC's default of 4 MiB.
 GRPC_OPTIONS = [("grpc.max_receive_message_length", 400 << 20), ("grpc.max_send_message_length", 400 << 20)]
-
-# These three are the engine's: how it marks values inside the structs that it sends.
-SIGNATURE = "4dabf18193072939515e22adb298388d"
-SECRET = "1b47061264138c4ac30d75fd1eb44270"
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-
-
-def plain(value: Any) -> Any:
-    """The value without its secret marks, at any depth."""
-    if isinstance(value, dict):
-        if value.get(SIGNATURE) == SECRET:
-            return plain(value.get("value"))
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value
-
-
-def secret(value: Any) -> dict[str, Any]:
-    """The value, marked for the engine to encrypt in the state and to mask in what it prints."""
-    return {SIGNATURE: SECRET, "value": value}
-
-
-def has_unknown(value: Any) -> bool:
-    """Whether the value, or anything in it, will only be known once other resources exist."""
-    if isinstance(value, dict):
-        return any(has_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(has_unknown(item) for item in value)
-    return bool(value == UNKNOWN)
 
 
 def to_dict(struct: struct_pb2.Struct) -> dict[str, Any]:
@@ -56,11 +27,6 @@ def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
     struct = struct_pb2.Struct()
     struct.update(values)
     return struct
-
-
-def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The top-level inputs that differ, in a stable order; only whether a value is secret is no difference."""
-    return sorted(key for key in {*old, *new} if plain(old.get(key)) != plain(new.get(key)))
 
 
 class EngineLog:

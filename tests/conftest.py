@@ -1,0 +1,15 @@
+"""For all tests: the clone is importable, and each run says which toolchain it used."""
+
+import sys
+from pathlib import Path
+
+CLONE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CLONE))
+
+from toolchain.install import read_selection  # noqa: E402
+from toolchain.places import here  # noqa: E402
+
+
+def pytest_report_header() -> str:
+    selection = read_selection(here())
+    return f"toolchain: {selection.line() if selection else 'none in place; engine and lab tests need `make toolchain`'}"

@@ -1,0 +1,55 @@
+"""RandomPassword, through the real engine."""
+
+from conftest import StackFactory
+
+PASSWORD = "random:index/randomPassword:RandomPassword"
+
+
+def program(rotation: int = 1, length: int = 43) -> str:
+    return f"""
+import pulumi, pulumi_random
+made = pulumi_random.RandomPassword("seed", length={length}, special=False, keepers={{"rotation": "{rotation}"}})
+pulumi.export("result", made.result)
+"""
+
+
+def test_the_result_is_encrypted_in_the_state_and_the_id_tells_nothing(stack_factory: StackFactory) -> None:
+    stack = stack_factory(program())
+    said = stack.up()
+    result = stack.outputs()["result"]
+    [password] = stack.resources(PASSWORD)
+    assert len(result) == 43
+    assert result.isalnum()
+    assert password["id"] == "none"
+    assert "ciphertext" in password["outputs"]["result"]
+    assert result not in stack.state()
+    assert result not in said
+    backend = [path.read_text(errors="replace") for path in (stack.folder / "backend").rglob("*") if path.is_file()]
+    assert backend
+    assert all(result not in text for text in backend)
+    assert result in stack.pulumi("stack", "export", "--show-secrets"), "the search above would have found it"
+
+
+def test_only_a_changed_keeper_replaces_it(stack_factory: StackFactory) -> None:
+    stack = stack_factory(program(rotation=1))
+    stack.up()
+    first = stack.outputs()["result"]
+    assert "2 unchanged" in stack.up()
+    assert stack.outputs()["result"] == first
+    stack.program(program(rotation=2))
+    assert '~ rotation: "1" => "2"' in stack.preview()
+    stack.up()
+    assert stack.outputs()["result"] != first
+
+
+def test_a_length_that_is_no_length_is_refused_before_anything_is_made(stack_factory: StackFactory) -> None:
+    stack = stack_factory(program(length=0))
+    assert "length must be a whole number of at least 1" in stack.up(fails=True)
+    assert stack.resources(PASSWORD) == []
+
+
+def test_another_resource_of_the_package_is_refused(stack_factory: StackFactory, toolchain_environment: dict[str, str]) -> None:
+    stack = stack_factory("import pulumi_random\npulumi_random.RandomString('seed', length=8)\n")
+    stands_in = "PULUMI_IGNORE_AMBIENT_PLUGINS" in toolchain_environment
+    said = stack.up(fails=stands_in)
+    assert ("implements random:index/randomPassword:RandomPassword only" in said) is stands_in
