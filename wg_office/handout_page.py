@@ -132,7 +132,7 @@ def _way(env: Environment, developer: Developer, paired: Paired) -> str:
     stops = [
         (Text("Your device", "您的设备"), f"{GUIDES[developer.platform].label} · {developer.address}"),
         (Text(f"The hub {env.hub.name}", f"中心服务器 {env.hub.name}"), str(env.hub.endpoint)),
-        (Text("The offices", "办公室") if len(offices) != 1 else Text("The office", "办公室"), office_names or "–"),
+        (Text("The office" if len(offices) == 1 else "The offices", "办公室"), office_names or "–"),
     ]
     return "".join(f'<li><b>{_both(title)}</b><span class="sub">{html.escape(detail)}</span></li>' for title, detail in stops)
 
@@ -219,12 +219,13 @@ def _reach_steps(platform: Platform, granted: list[Permission]) -> list[Step]:
     for item in granted:
         network = item.destination.networks[0]
         single = network.size == 1
-        address = str(network.ip) if single else "…"
+        address = str(network.ip) if single else "ADDRESS"
         ask = Text("Something that you may reach answers.", "您有权访问的目标有响应。")
         if not single:
             where = f"{network}"
             ask = Text(
-                f"A device that you know in `{where}` answers; put its address in.", f"`{where}` 中您熟悉的某台设备有响应（请填入其地址）。"
+                f"A device that you know in `{where}` answers. Put its address in place of `ADDRESS`.",
+                f"`{where}` 中您熟悉的某台设备有响应。请将 `ADDRESS` 换成其地址。",
             )
         tcp = next((port for port in item.ports if str(port).endswith("/tcp")), None)
         if platform in ("ios", "android"):
@@ -250,12 +251,15 @@ def _at_the_office(platform: Platform, env: Environment, paired: Paired, sites: 
     badge = f'<p class="badge {guide.evidence}">{_both(EVIDENCE[guide.evidence])}</p>'
     steps = list(guide.office)
     if guide.route is not None:
-        steps.insert(
-            1, Step(Text("To see it, ask for the way to a device there.", "如需确认，可查询到该办公室设备的路由。"), guide.route.command)
+        ask = Text(
+            "To see it, ask for the way to a device there. It should name your network card.",
+            "如需确认，可查询到该办公室设备的路由，应显示您的网卡。",
         )
+        steps.insert(1, Step(ask, guide.route.command))
     shown = "".join(f"<li>{_step(step, _words(profile, paired, env))}</li>" for step in steps)
+    label = f'<span class="hint">{_both(Text("One file per office:", "各办公室的配置："))}</span>'
     offices = "".join(_download(each, _portable(dict(paired)[each]), "button quiet") for each in sites)
-    return f'{badge}<ul class="plain">{shown}</ul><div class="take" style="margin:1.1rem 0 0">{offices}</div>'
+    return f'{badge}<ul class="plain">{shown}</ul><div class="take last">{label}{offices}</div>'
 
 
 def _words(profile: Profile, paired: Paired, env: Environment | None = None) -> dict[str, str]:
@@ -267,7 +271,6 @@ def _words(profile: Profile, paired: Paired, env: Environment | None = None) -> 
     return {
         "name": profile.name,
         "file": profile.file_name,
-        "office": site.name if site is not None else "",
         "target": target,
         "missing": MISSING_PRIVATE_KEY,
     }

@@ -1,6 +1,6 @@
 """The words of the hand-out, in English and Chinese: what to do on each platform.
 
-Steps are format strings: {name} is the tunnel to start with, {file} its file, {office} the tunnel for an office, {target} an address there,
+Steps are format strings: {name} is the tunnel to start with, {file} its file, {target} an address in an office,
 {missing} the placeholder for a private key that only its owner has. In the text, `code` and *label* are set apart.
 The names of buttons are those of the apps' own translations.
 """
@@ -70,16 +70,16 @@ _LEAVE_ON = Text(
     "保持 `{name}` 开启即可。办公室本地网络的路由更精确，流量不会绕行隧道。",
 )
 _IF_TUNNEL = Text(
-    "If it names the tunnel, switch `{name}` off and `{office}` on while you are there.",
-    "如果显示的是隧道，请在办公室内关闭 `{name}`，改用 `{office}`。",
+    "If it names the tunnel all the same, switch `{name}` off while you are there, and the file for that office on.",
+    "如果显示的仍是隧道，请在办公室内关闭 `{name}`，改用该办公室的配置。",
 )
 
 LINUX = Guide(
     label="Linux",
     setup=(
         Step(
-            Text("Install WireGuard.", "安装 WireGuard。"),
-            "sudo apt install wireguard-tools   # Debian, Ubuntu\nsudo dnf install wireguard-tools   # Fedora",
+            Text("Install WireGuard (on Fedora with `dnf` in place of `apt`).", "安装 WireGuard（Fedora 请用 `dnf` 代替 `apt`）。"),
+            "sudo apt install wireguard-tools",
         ),
         Step(
             Text(
@@ -89,10 +89,8 @@ LINUX = Guide(
             "sudo install -m 600 ~/Downloads/{file} /etc/wireguard/{file}\nrm ~/Downloads/{file}",
         ),
         Step(Text("Switch it on.", "启用隧道。"), "sudo wg-quick up {name}"),
-        Step(
-            Text("Switch it off again, or have it start with the computer.", "关闭隧道，或设为开机自动启动。"),
-            "sudo wg-quick down {name}\nsudo systemctl enable wg-quick@{name}",
-        ),
+        Step(Text("To switch it off again:", "关闭隧道："), "sudo wg-quick down {name}"),
+        Step(Text("To have it start with the computer:", "设为开机自动启动："), "sudo systemctl enable wg-quick@{name}"),
     ),
     check=(Step(Text("A handshake is a few seconds old.", "最近一次握手在几秒之前。"), "sudo wg show {name} latest-handshakes"),),
     route=Step(
@@ -102,7 +100,7 @@ LINUX = Guide(
         ),
         "ip route get {target}",
     ),
-    office=(Step(_LEAVE_ON),),
+    office=(Step(_LEAVE_ON), Step(_IF_TUNNEL)),
     evidence="tested",
 )
 
@@ -208,9 +206,9 @@ ANDROID = Guide(
     office=(
         Step(
             Text(
-                "Switch `{name}` off, or `{office}` on. Android sends every address of a tunnel through it, wherever you are, "
-                "so that only a file without this office helps.",
-                "关闭 `{name}`，或改用 `{office}`。无论身在何处，Android 都会让隧道所列地址走隧道，只有不含该办公室的配置才有效。",
+                "Switch `{name}` off, or the file for that office on. Android sends every address of a tunnel through it, "
+                "wherever you are, so that only a file without this office helps.",
+                "关闭 `{name}`，或改用该办公室的配置。无论身在何处，Android 都会让隧道所列地址走隧道，只有不含该办公室的配置才有效。",
             )
         ),
     ),
@@ -253,8 +251,8 @@ TROUBLE: tuple[tuple[Text, Text], ...] = (
     (
         Text("The device is lost, or the file was seen by others", "设备丢失或配置被他人看到"),
         Text(
-            "Tell whoever gave you this page at once: your keys are replaced within minutes.",
-            "请立即告知给您此页的人：您的密钥可在几分钟内更换。",
+            "Tell whoever gave you this page at once: your access ends within minutes, and you get new keys.",
+            "请立即告知给您此页的人：您的访问会在几分钟内终止，并获得新密钥。",
         ),
     ),
 )
