@@ -92,7 +92,9 @@ LINUX = Guide(
         Step(Text("To switch it off again:", "关闭隧道："), "sudo wg-quick down {name}"),
         Step(Text("To have it start with the computer:", "设为开机自动启动："), "sudo systemctl enable wg-quick@{name}"),
     ),
-    check=(Step(Text("A handshake is a few seconds old.", "最近一次握手在几秒之前。"), "sudo wg show {name} latest-handshakes"),),
+    check=(
+        Step(Text("The latest handshake is a few seconds old.", "最近一次握手（latest handshake）在几秒之前。"), "sudo wg show {name}"),
+    ),
     route=Step(
         Text(
             "Away from the office this names `{name}`; inside the office it names your network card.",
@@ -166,8 +168,10 @@ IOS = Guide(
         Step(Text("Install *WireGuard* from the App Store.", "从 App Store 安装 *WireGuard*。")),
         Step(
             Text(
-                "Open this page on another screen. In the app press *+*, then *Create from QR code*, and scan the code.",
-                "在另一块屏幕上打开本页。在应用中点按 *+*，再选 *扫描二维码*，扫描下面的二维码。",
+                "Open this page on another screen. In the app press *+*, then *Create from QR code*, and scan the code. "
+                "Or, on the phone itself, save the file and open it with WireGuard.",
+                "在另一块屏幕上打开本页。在应用中点按 *+*，再选 *扫描二维码*，扫描下面的二维码。"
+                "也可以直接在手机上保存配置文件，并用 WireGuard 打开。",
             )
         ),
         Step(
@@ -195,8 +199,10 @@ ANDROID = Guide(
         Step(Text("Install *WireGuard* from your app store.", "从应用商店安装 *WireGuard*。")),
         Step(
             Text(
-                "Open this page on another screen. In the app press *+*, then *Scan from QR code*, and scan the code.",
-                "在另一块屏幕上打开本页。在应用中点按 *+*，再选 *扫描二维码*，扫描下面的二维码。",
+                "Open this page on another screen. In the app press *+*, then *Scan from QR code*, and scan the code. "
+                "Or, on the phone itself, save the file and choose *Import from file or archive*.",
+                "在另一块屏幕上打开本页。在应用中点按 *+*，再选 *扫描二维码*，扫描下面的二维码。"
+                "也可以直接在手机上保存配置文件，再选 *导入配置或压缩包*。",
             )
         ),
         Step(Text("Name it `{name}` and switch it on.", "命名为 `{name}`，然后打开开关。")),
