@@ -18,6 +18,7 @@ from pydantic import (
     Strict,
     WithJsonSchema,
 )
+from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 Version = Literal[4, 6]
@@ -90,6 +91,9 @@ _NAME_PATTERN = f"^{_NAME.pattern}$"
 
 Name = Annotated[str, Strict(), AfterValidator(_host_name), Field(json_schema_extra={"pattern": _NAME_PATTERN, "maxLength": MAX_NAME})]
 """The name of a host, site, group or environment."""
+
+NAMED_SCHEMA: JsonDict = {"propertyNames": {"pattern": _NAME_PATTERN, "maxLength": MAX_NAME}}
+"""What the JSON schema says of a mapping whose keys are such names."""
 
 DeveloperName = Annotated[
     str, Strict(), AfterValidator(_developer_name), Field(json_schema_extra={"pattern": _NAME_PATTERN, "maxLength": MAX_DEVELOPER_NAME})

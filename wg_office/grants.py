@@ -68,9 +68,16 @@ Ports = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^(icmp|[0-9]{1,5}(-[0-9]{1,5})?/(tcp|udp))$"}),
 ]
 
-# An empty list could be read as "everything" or as "nothing", so it is neither.
-PortList = Annotated[tuple[Ports, ...], Field(min_length=1)]
-HostList = Annotated[tuple[HostOrPrefix, ...], Field(min_length=1)]
+
+def _named(value: object) -> object:
+    if value == []:
+        raise wrong("is empty, which could mean everything or nothing; name at least one, or leave the field out")
+    return value
+
+
+_AT_LEAST_ONE = Field(json_schema_extra={"minItems": 1})
+PortList = Annotated[tuple[Ports, ...], BeforeValidator(_named), _AT_LEAST_ONE]
+HostList = Annotated[tuple[HostOrPrefix, ...], BeforeValidator(_named), _AT_LEAST_ONE]
 
 _PORTS_FIELD = "Ports that may be reached, such as 22/tcp, 8000-8100/tcp or icmp; left out: all"
 _HOSTS_FIELD = "Addresses or prefixes in the site's LAN; left out: the whole LAN"

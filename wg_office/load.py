@@ -74,7 +74,7 @@ def inspect(path: FilePath, *, require_host_keys: bool = True) -> Report:
     faults += [placer.finding(each) for each in (*findings, *key_findings) if not _concerns(each.path, broken)]
     if faults or environment is None:
         return Report(str(path), None, Faults(faults).faults)
-    return Report(str(path), _pinned(environment, keys), (), tuple(placer.finding(each) for each in warn(environment)))
+    return Report(str(path), _pinned(environment, keys), (), tuple(sorted(placer.finding(each) for each in warn(environment))))
 
 
 def _read(path: FilePath, shown: str) -> str:
@@ -119,7 +119,10 @@ def _validate(data: Any) -> tuple[Environment | None, list[ErrorDetails]]:
 
 def _location(error: ErrorDetails) -> Path:
     """The error's path as the file has it: without the tags of grants and pydantic's mark of a mapping's key."""
-    return tuple(part for part in error["loc"] if part != "[key]" and part not in _TAGS)
+    path = error["loc"]
+    if path[:1] == ("groups",) and path[2:] == ("[key]",):
+        return path[:2]
+    return tuple(part for at, part in enumerate(path) if not (at > 1 and path[at - 2] == "access" and part in _TAGS))
 
 
 def _whole_grant(path: Path) -> Path:

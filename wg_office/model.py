@@ -14,6 +14,7 @@ from netaddr import IPAddress, IPNetwork
 from pydantic import ConfigDict, Field
 
 from wg_office.fields import (
+    NAMED_SCHEMA,
     AnyAddress,
     DeveloperName,
     Domain,
@@ -192,7 +193,9 @@ class Environment(Record):
     ]
     gateways: Annotated[tuple[Gateway, ...], Field(description="One per site")] = ()
     developers: Annotated[tuple[Developer, ...], Field(description="Who connects from outside")] = ()
-    groups: Annotated[Mapping[Name, Group], Field(description="Access that several developers share, by name")] = {}
+    groups: Annotated[
+        Mapping[Name, Group], Field(description="Access that several developers share, by name", json_schema_extra=NAMED_SCHEMA)
+    ] = {}
     links: Annotated[tuple[Link, ...], Field(description="LAN to LAN; left out: none")] = ()
 
     @property
