@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -206,6 +207,30 @@ def test_a_name_server_that_is_only_swept_in_is_not_used() -> None:
     profile = profile_of(env, "f", "everyday")
     assert profile.commands == ()
     assert any("a network that you may not reach" in note.en for note in profile.notes)
+
+
+@pytest.mark.parametrize(
+    ("resolvectl", "asked", "said"),
+    [
+        ('echo "$@" >>"$LOG"', ["dns dev 192.168.1.53 10.80.0.1 172.16.4.53", "domain dev ~office.example ~lab.example"], ""),
+        ("exit 1", [], "no systemd-resolved: names of the office stay unresolved\n"),
+        (None, [], "no systemd-resolved: names of the office stay unresolved\n"),
+    ],
+)
+def test_the_tunnel_comes_up_with_or_without_systemd_resolved(tmp_path: Path, resolvectl: str | None, asked: list[str], said: str) -> None:
+    """wg-quick evaluates the command in bash, where a failure would take the tunnel down again."""
+    log, program = tmp_path / "log", tmp_path / "resolvectl"
+    if resolvectl is not None:
+        program.write_text(f"#!/bin/sh\n{resolvectl}\n", encoding="utf-8")
+        program.chmod(0o755)
+    command = profile_of(environment("options"), "linus", "everyday").commands[0].removeprefix("PostUp = ").replace("%i", "dev")
+    environ = {"PATH": str(tmp_path), "LOG": str(log)}
+    done = subprocess.run(
+        ["/bin/bash", "-e", "-c", f"(eval {shlex.quote(command)})"], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert (log.read_text(encoding="utf-8").splitlines() if log.exists() else []) == asked
+    assert done.stderr.endswith(said)
 
 
 # --- names -----------------------------------------------------------------------------------------------------------------------------
