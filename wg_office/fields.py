@@ -74,8 +74,6 @@ def _name(value: str, longest: int) -> str:
         raise wrong(f"{show(value)} is no valid name; use lowercase letters, digits and '-', a letter first and no '-' last")
     if value in _WINDOWS_RESERVED:
         raise wrong(f"{show(value)} is a device name on Windows and cannot be a file there; choose another name")
-    if value in _LINUX_RESERVED:
-        raise wrong(f"{show(value)} cannot be an interface name on Linux; choose another name")
     return value
 
 
@@ -84,6 +82,8 @@ def _host_name(value: str) -> str:
 
 
 def _developer_name(value: str) -> str:
+    if value in _LINUX_RESERVED:
+        raise wrong(f"{show(value)} cannot be an interface name on Linux; choose another name")
     return _name(value, MAX_DEVELOPER_NAME)
 
 
