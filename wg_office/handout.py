@@ -24,7 +24,7 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 def run_handout(
     env: Environment, developer_name: str, confs: Mapping[str, str], out_path: Path | None, *, as_zip: bool = False, force: bool = False
 ) -> Path:
-    """Write the hand-out of a developer, with mode 0600, and return where it is. `confs` are the files' texts by profile name."""
+    """Write the hand-out of a developer, with mode 0600, and return where it is. `confs` are the files' texts by kind of profile."""
     developer = next((each for each in env.developers if each.name == developer_name), None)
     if developer is None:
         names = ", ".join(each.name for each in env.developers) or "nobody yet"

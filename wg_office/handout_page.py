@@ -100,10 +100,10 @@ Paired = list[tuple[Profile, str]]
 def paired_files(env: Environment, developer: Developer, confs: Mapping[str, str]) -> Paired:
     """The profiles with their texts. A stack that is older than the environment file must not give out half a page."""
     made = profiles(env, developer)
-    missing = [profile.name for profile in made if profile.name not in confs]
+    missing = [profile.kind for profile in made if profile.kind not in confs]
     if missing:
-        raise HandoutError(f"the stack has no file {', '.join(missing)} for {developer.name}; run `pulumi up` first")
-    return [(profile, confs[profile.name]) for profile in made]
+        raise HandoutError(f"the stack has no {', '.join(missing)} file for {developer.name}; run `pulumi up` first")
+    return [(profile, confs[profile.kind]) for profile in made]
 
 
 def _sections(env: Environment, developer: Developer, paired: Paired) -> list[str]:

@@ -48,7 +48,7 @@ def parse_outputs(text: str) -> dict[str, Any]:
 
 
 def developer_confs(outputs: Mapping[str, Any], developer: str) -> dict[str, str]:
-    """A developer's files by profile name, from the output `dev_<name>_confs`."""
+    """A developer's files by kind of profile, from the output `dev_<name>_confs`."""
     name = f"dev_{developer}_confs"
     confs = outputs.get(name)
     if confs == "[secret]":

@@ -70,9 +70,10 @@ def page_of(case: str, developer_name: str) -> Page:
     env = Environment.model_validate(yaml.safe_load((GOLDEN / case / "environment.yaml").read_text(encoding="utf-8")))
     developer = next(each for each in env.developers if each.name == developer_name)
     keys = KEYS if developer.public_key is None else ClientKeys(KEYS.hub_public_key, KEYS.preshared_key)
-    confs = {profile.name: render_profile(profile, keys) for profile in profiles(env, developer)}
-    files = {f"{name}.conf": text for name, text in confs.items()}
-    return Page(handout_page(env, developer, confs), files, confs[best_profile(env, developer).name])
+    made = profiles(env, developer)
+    confs = {profile.kind: render_profile(profile, keys) for profile in made}
+    files = {profile.file_name: confs[profile.kind] for profile in made}
+    return Page(handout_page(env, developer, confs), files, confs[best_profile(env, developer).kind])
 
 
 def chromium(tmp_path: Path, *arguments: str) -> str:

@@ -42,7 +42,7 @@ def developer_of(env: Environment, name: str) -> Developer:
 def confs_of(env: Environment, name: str) -> dict[str, str]:
     developer = developer_of(env, name)
     keys = KEYS if developer.public_key is None else ClientKeys(KEYS.hub_public_key, KEYS.preshared_key)
-    return {profile.name: render_profile(profile, keys) for profile in profiles(env, developer)}
+    return {profile.kind: render_profile(profile, keys) for profile in profiles(env, developer)}
 
 
 @cache
@@ -113,8 +113,12 @@ def test_every_placeholder_is_filled_in(case: str, name: str) -> None:
 def test_every_file_is_there_to_save_and_to_read() -> None:
     env = environment("article")
     text = page("article", "e")
-    for name, conf in confs_of(env, "e").items():
-        assert f'download="{name}.conf" href="data:application/octet-stream;base64,{base64.b64encode(conf.encode()).decode()}"' in text
+    confs = confs_of(env, "e")
+    for profile in profiles(env, developer_of(env, "e")):
+        conf = confs[profile.kind]
+        assert (
+            f'download="{profile.file_name}" href="data:application/octet-stream;base64,{base64.b64encode(conf.encode()).decode()}"' in text
+        )
         assert f"<pre>{html.escape(conf)}</pre>" in text
 
 
@@ -158,8 +162,8 @@ def test_text_is_escaped() -> None:
 def test_a_stack_that_is_older_than_the_file_is_refused() -> None:
     env = environment("article")
     confs = confs_of(env, "e")
-    del confs["dev-at-beijing"]
-    with pytest.raises(HandoutError, match=r"no file dev-at-beijing for e; run `pulumi up` first"):
+    del confs["at-beijing"]
+    with pytest.raises(HandoutError, match=r"no at-beijing file for e; run `pulumi up` first"):
         handout_page(env, developer_of(env, "e"), confs)
 
 
@@ -174,7 +178,7 @@ def test_commands_for_linux_are_offered_to_linux_alone() -> None:
     env = environment("options")
     saved = re.findall(r'href="data:application/octet-stream;base64,([A-Za-z0-9+/=]+)"', page("options", "linus").split("Your files")[0])
     texts = [base64.b64decode(data).decode() for data in saved]
-    whole = confs_of(env, "linus")["production-east"]
+    whole = confs_of(env, "linus")["everyday"]
     assert texts.count(whole) == 1
     assert [text for text in texts if "PostUp" in text] == [whole]
 
@@ -191,7 +195,7 @@ def test_every_text_exists_in_both_languages() -> None:
 
 
 def test_a_code_holds_the_settings_without_comments_and_commands() -> None:
-    text = qr_text(confs_of(environment("options"), "linus")["production-east"])
+    text = qr_text(confs_of(environment("options"), "linus")["everyday"])
     assert "#" not in text
     assert "PostUp" not in text
     assert text.startswith("[Interface]\nPrivateKey = ")
@@ -224,7 +228,7 @@ def test_the_zip_holds_the_files_and_the_page_and_is_always_the_same() -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.namelist() == ["dev.conf", "dev-x.conf", "dev-at-shenzhen.conf", "dev-at-beijing.conf", "handout.html"]
         assert {stat.S_IMODE(info.external_attr >> 16) for info in archive.infolist()} == {0o600}
-        assert archive.read("dev.conf").decode() == confs["dev"]
+        assert archive.read("dev.conf").decode() == confs["everyday"]
         assert archive.testzip() is None
 
 

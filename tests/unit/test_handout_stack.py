@@ -46,7 +46,7 @@ def test_text_that_is_no_object_of_outputs_is_refused(text: str) -> None:
 
 
 def test_a_developers_files_are_found_by_name() -> None:
-    assert developer_confs({"dev_e_confs": {"dev": "text"}}, "e") == {"dev": "text"}
+    assert developer_confs({"dev_e_confs": {"everyday": "text"}}, "e") == {"everyday": "text"}
 
 
 @pytest.mark.parametrize(("outputs", "reason"), [({}, "run `pulumi up`"), ({"dev_e_confs": "[secret]"}, "--show-secrets")])

@@ -257,10 +257,23 @@ def test_names_say_which_network_and_which_office() -> None:
     ]
 
 
-def test_a_name_that_no_client_takes_is_a_fault() -> None:
-    (fault,) = name_faults(changed("article", environment="lo"))
+@pytest.mark.parametrize("name", ["lo", "default", "con", "com1", "dev."])
+def test_a_tunnel_name_that_no_client_takes_is_a_fault(name: str) -> None:
+    fault = name_faults(environment("article").model_copy(update={"environment": name}))[0]
     assert fault.path == ("environment",)
-    assert fault.message == "the everyday profile would be called 'lo', which not every client takes"
+    assert fault.message == f"the everyday profile would be called {name!r}, which not every client takes"
+    assert fault.remedy == "choose another name"
+
+
+def test_two_profiles_of_one_name_are_a_fault_at_the_second() -> None:
+    env = environment("article")
+    twins = (env.gateways[0], env.gateways[1].model_copy(update={"site": env.gateways[0].site}))
+    (fault,) = name_faults(env.model_copy(update={"gateways": twins}))
+    assert fault.path == ("gateways", 1, "site")
+    assert "would both be called 'dev-at-shenzhen'" in fault.message
+
+
+def test_the_reviewed_environments_have_no_fault() -> None:
     assert name_faults(environment("article")) == name_faults(environment("options")) == ()
 
 
