@@ -24,15 +24,6 @@ def secret(value: Any) -> dict[str, Any]:
     return {SIGNATURE: SECRET, "value": value}
 
 
-def has_unknown(value: Any) -> bool:
-    """Whether the value, or anything in it, will only be known once other resources exist."""
-    if isinstance(value, dict):
-        return any(has_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(has_unknown(item) for item in value)
-    return bool(value == UNKNOWN)
-
-
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The top-level inputs that differ, in a stable order; only whether a value is secret is no difference."""
     return sorted(key for key in {*old, *new} if plain(old.get(key)) != plain(new.get(key)))

@@ -2,14 +2,12 @@
 
 import json
 import os
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sshd import Sshd, running_sshd
+from stacks import Stack, StackFactory
 
 from toolchain.environment import variables
 from toolchain.install import read_selection
@@ -17,67 +15,6 @@ from toolchain.places import here
 
 CLONE = Path(__file__).resolve().parent.parent.parent
 PASSPHRASE = "test-passphrase"
-
-
-@dataclass
-class Stack:
-    """A project with one stack, in a folder of its own; nothing of it is shared with other stacks but the plugins."""
-
-    folder: Path
-    environment: dict[str, str]
-    name: str = "test"
-    log: list[str] = field(default_factory=list)
-
-    def program(self, text: str) -> None:
-        """Write the program."""
-        (self.folder / "__main__.py").write_text(text)
-
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start `pulumi` and do not wait for it."""
-        return subprocess.Popen(
-            ["pulumi", *arguments, "--non-interactive", "--color=never"],
-            cwd=self.folder,
-            env={**self.environment, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def pulumi(self, *arguments: str, fails: bool = False, **environment: str) -> str:
-        """Run `pulumi` and return all that it said; the test fails unless it ends as expected."""
-        process = self.start(*arguments, **environment)
-        said, _ = process.communicate(timeout=300)
-        self.log.append(said)
-        assert (process.returncode != 0) is fails, f"pulumi {' '.join(arguments)} ended with {process.returncode}:\n{said}"
-        return said
-
-    def up(self, *arguments: str, fails: bool = False, **environment: str) -> str:
-        """`pulumi up` without asking."""
-        return self.pulumi("up", "--yes", "--skip-preview", *arguments, fails=fails, **environment)
-
-    def preview(self, *arguments: str, fails: bool = False, **environment: str) -> str:
-        """`pulumi preview --diff`."""
-        return self.pulumi("preview", "--diff", *arguments, fails=fails, **environment)
-
-    def destroy(self, fails: bool = False) -> str:
-        """`pulumi destroy` without asking."""
-        return self.pulumi("destroy", "--yes", "--skip-preview", fails=fails)
-
-    def outputs(self, secrets: bool = True) -> dict[str, Any]:
-        """The stack's outputs."""
-        return dict(json.loads(self.pulumi("stack", "output", "--json", *(["--show-secrets"] if secrets else []))))
-
-    def state(self) -> str:
-        """The state, the way it is kept: secrets encrypted."""
-        return self.pulumi("stack", "export")
-
-    def resources(self, kind: str) -> list[dict[str, Any]]:
-        """The state's resources of one type."""
-        return [one for one in json.loads(self.state())["deployment"].get("resources", []) if one["type"] == kind]
-
-
-StackFactory = Callable[..., Stack]
 
 
 @pytest.fixture(scope="session")

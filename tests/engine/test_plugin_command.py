@@ -3,15 +3,14 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Stack, StackFactory
-from remote import Host
+from remote_host import Host
 from sshd import Sshd, free_port
+from stacks import StackFactory, running_in, wait_for
 
 HostFactory = Callable[..., Host]
 
@@ -22,15 +21,6 @@ def host(stack_factory: StackFactory, sshd: Sshd) -> HostFactory:
         return Host(stack_factory(), sshd, **arguments)
 
     return make
-
-
-def wait_for(path: Path, process: subprocess.Popen[str] | None = None) -> None:
-    """Until a command on the server has written the file."""
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        assert process is None or process.poll() is None, process and process.communicate()
-        time.sleep(0.05)
 
 
 def test_create_update_and_delete_run_their_commands_with_their_stdin(host: HostFactory) -> None:
@@ -286,16 +276,4 @@ def test_an_interrupted_up_ends_and_leaves_no_process(host: HostFactory) -> None
     said, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Traceback" not in said
-    assert not left_behind(one.stack)
-
-
-def left_behind(stack: Stack) -> list[str]:
-    """Processes that still have something to do with this stack."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if (folder / "cwd").readlink().is_relative_to(stack.folder):
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
+    assert not running_in(one.stack.folder)

@@ -1,6 +1,6 @@
 """RandomPassword, through the real engine."""
 
-from conftest import StackFactory
+from stacks import StackFactory
 
 PASSWORD = "random:index/randomPassword:RandomPassword"
 

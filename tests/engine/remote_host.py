@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from conftest import Stack
 from sshd import Sshd
+from stacks import Stack
 
 COMMAND = "command:remote:Command"
 
