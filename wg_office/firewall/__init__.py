@@ -19,4 +19,4 @@ def files(policy: FirewallPolicy, backend: Firewall) -> dict[str, str]:
         return listed | {"iptables.rules": iptables.render(policy, 4), "ip6tables.rules": iptables.render(policy, 6)}
     hand_over = iptables.render_hand_over(policy)
     listed |= {"nftables.nft": nftables.render(policy), "iptables.rules": hand_over, "ip6tables.rules": hand_over}
-    return listed | (firewalld.files(policy) if backend == "firewalld" else {})
+    return listed | (firewalld.files(policy) | {"firewalld.rules": firewalld.rules(policy)} if backend == "firewalld" else {})

@@ -1,9 +1,15 @@
 """firewalld (0.9 or newer): a zone of our own for the tunnel, and policies with a rich rule per permission; no direct rules.
 
-    load      put the files in place, `firewall-cmd --reload`       established connections survive; changes made at run time only do not
+    load      put the XML files in place, then
+              where `firewall-cmd --get-policies` does not name POLICIES, or the zone's file has changed: `firewall-cmd --reload`
+              elsewhere, for each policy: `firewall-cmd --policy=POLICY --add-rich-rule=RULE` for each RULE of firewalld.rules that
+              `firewall-cmd --policy=POLICY --list-rich-rules` does not list, and `--remove-rich-rule=RULE` for each one too many
     check     firewall-offline-cmd --system-config DIRECTORY --check-config, over a copy of /etc/firewalld with the files in it
     remove    take the files away, `firewall-cmd --reload`
-    list      firewall-cmd --info-zone=wg-office, --info-policy=NAME for each of POLICIES; compare with what they said after loading
+    list      firewall-cmd --policy=POLICY --list-rich-rules for each of POLICIES: the lines of firewalld.rules without the policy's name
+
+Changes are made at run time because a reload takes away what others have set at run time only, and every iptables rule of the host (Docker
+writes its own again). The first installation and the removal cannot do without one.
 
 Beside it these hosts have the table of nftables.py, and packets need the leave of both. There are things that firewalld cannot say:
 - everything passes whose destination was translated (Docker's published ports), and with it a developer who may not;
@@ -17,12 +23,14 @@ The table answers what is refused and masquerades; here everything that is not a
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
 from xml.sax.saxutils import quoteattr
 
 from netaddr import IPNetwork
 
-from wg_office.access import Allow, FirewallPolicy, Ports
-from wg_office.grants import PortRange
+from wg_office.access import Allow, FirewallPolicy
+from wg_office.grants import Icmp, PortRange
 
 DIRECTORY = "/etc/firewalld"
 ZONE = "wg-office"
@@ -43,6 +51,12 @@ def files(policy: FirewallPolicy) -> dict[str, str]:
     return {f"{DIRECTORY}/zones/{ZONE}.xml": _zone(policy)} | {f"{DIRECTORY}/policies/{name}.xml": text for name, text in written.items()}
 
 
+def rules(policy: FirewallPolicy) -> str:
+    """firewalld.rules: the rich rules as they must stand at run time, a policy's name and a rule on each line."""
+    by_policy = zip(POLICIES, (policy.from_tunnel, policy.to_tunnel, policy.to_host), strict=True)
+    return "".join(f"{name} {rule}\n" for name, granted in by_policy for rule in sorted(map(str, _rich_rules(granted))))
+
+
 def _zone(policy: FirewallPolicy) -> str:
     return f'{_HEAD}<zone target="DROP">\n  <short>{ZONE}</short>\n  <interface name={quoteattr(policy.interface)}/>\n</zone>\n'
 
@@ -60,27 +74,46 @@ def _policy(name: str, ingress: str, egress: str, rules: Iterable[str], short: s
 
 
 def _accepts(rules: Iterable[Allow]) -> Iterator[str]:
+    for rule, note in _rich_rules(rules).items():
+        yield f"{rule.xml()} <!-- {_comment(note)} -->"
+
+
+@dataclass(frozen=True, slots=True)
+class _RichRule:
+    """One rule in both of firewalld's notations."""
+
+    source: IPNetwork
+    destination: IPNetwork
+    port: PortRange | Icmp | None
+
+    def xml(self) -> str:
+        """As in a policy's file."""
+        ends = f'<source address="{self.source}"/><destination address="{self.destination}"/>'
+        return f'<rule family="ipv{self.source.version}">{ends}{self._element("<{}/>")}<accept/></rule>'
+
+    def __str__(self) -> str:
+        """As `firewall-cmd --list-rich-rules` writes it, to the letter."""
+        ends = f'source address="{self.source}" destination address="{self.destination}"'
+        return f'rule family="ipv{self.source.version}" {ends} {self._element("{} ")}accept'
+
+    def _element(self, form: str) -> str:
+        if self.port is None:
+            return ""
+        if isinstance(self.port, Icmp):
+            return form.format('icmp-type name="echo-request"')
+        listed = f"{self.port.first}" if self.port.first == self.port.last else f"{self.port.first}-{self.port.last}"
+        return form.format(f'port port="{listed}" protocol="{self.port.protocol}"')
+
+
+def _rich_rules(rules: Iterable[Allow]) -> dict[_RichRule, str]:
+    """The rules with their notes; firewalld refuses to have one twice."""
+    made: dict[_RichRule, str] = {}
     for rule in rules:
-        for source in rule.sources:
-            for destination in rule.destinations:
-                if source.version == destination.version:
-                    for what in _elements(rule.ports):
-                        yield f"{_rule(source, destination, what)} <!-- {_comment(rule.note)} -->"
-
-
-def _rule(source: IPNetwork, destination: IPNetwork, what: str) -> str:
-    return f'<rule family="ipv{source.version}"><source address="{source}"/><destination address="{destination}"/>{what}<accept/></rule>'
-
-
-def _elements(ports: Ports) -> Iterator[str]:
-    if not ports:
-        yield ""
-    for port in ports:
-        if isinstance(port, PortRange):
-            listed = f"{port.first}" if port.first == port.last else f"{port.first}-{port.last}"
-            yield f'<port port="{listed}" protocol="{port.protocol}"/>'
-        else:
-            yield '<icmp-type name="echo-request"/>'
+        for source, destination in product(rule.sources, rule.destinations):
+            if source.version == destination.version:
+                for port in rule.ports or (None,):
+                    made.setdefault(_RichRule(source, destination, port), rule.note)
+    return made
 
 
 def _comment(note: str) -> str:

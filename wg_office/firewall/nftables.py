@@ -2,8 +2,7 @@
 
     load      nft -f FILE
     check     nft -c -f FILE            changes nothing
-    remove    nft -f - <<<'table inet wg_office
-                           delete table inet wg_office'        succeeds without the table, too
+    remove    nft -f - <<<REMOVAL       succeeds without the table, too
     list      nft list table inet wg_office                    compare with what it said right after loading
 
 Every base chain accepts what has nothing to do with the tunnel's interface: other packets are never judged here, other rules never touched.
@@ -18,6 +17,7 @@ from wg_office.access import Allow, FirewallPolicy, Ports
 from wg_office.grants import ICMP, PortRange
 
 TABLE = "wg_office"
+REMOVAL = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
 _LONGEST_COMMENT = 120
 _ADMIN_PROHIBITED = "reject with icmpx admin-prohibited"
 
@@ -36,8 +36,7 @@ def render(policy: FirewallPolicy) -> str:
         *_postrouting(policy),
     ]
     head = f"# {policy.role} {policy.host}: who may reach what through {policy.interface}. Nothing else is let through.\n"
-    reset = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
-    return f"{head}{reset}table inet {TABLE} {{\n" + "\n".join(chains) + "}\n"
+    return f"{head}{REMOVAL}table inet {TABLE} {{\n" + "\n".join(chains) + "}\n"
 
 
 def _chain(name: str, lines: Iterable[str]) -> str:
