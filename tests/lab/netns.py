@@ -85,6 +85,8 @@ class Net:
         self.ip("d", "link set lo up", "link set eth0 up", f"addr add {DEVICE}/24 dev eth0", f"addr add {OTHER_DEVICE}/24 dev eth0")
         self.ip("d", f"addr add {DEVICE6}/64 dev eth0 nodad", "route add default via 192.168.200.248", "route add default via fd71::1")
         for peer in self.names[:-3]:
+            # A WireGuard interface sends nobody to his neighbour.
+            self.run(peer, ["sysctl", "-qw", "net.ipv6.conf.wg.accept_redirects=0"])
             if PEERS[peer][1]:
                 self.ip("host", f"neigh replace {PEERS[peer][1]} lladdr {self._mac(peer, 'wg')} dev wg0 nud permanent")
                 self.ip(peer, f"neigh replace {self.host_address6} lladdr {self._mac('host', 'wg0')} dev wg nud permanent")
