@@ -10,6 +10,7 @@ from typing import Literal
 
 from netaddr import IPAddress, IPNetwork
 
+from wg_office.faults import Path
 from wg_office.grants import ICMP, Access, DeveloperGrant, GroupGrant, HostGrant, Icmp, PortRange, SiteGrant
 from wg_office.model import Environment, Gateway, Hub, Peer
 
@@ -49,15 +50,15 @@ class Permission:
     source: Place
     destination: Place
     ports: Ports
-    because: str
-    """Path of the sender's own line, `developers[0].access[1]`."""
-    through: tuple[str, ...] = ()
-    """Paths of the group lines in between, outermost first."""
+    because: Path
+    """Where the sender's own line stands: developers[0].access[1]."""
+    through: tuple[Path, ...] = ()
+    """Where the lines of the groups in between stand, outermost first."""
 
     @property
     def groups(self) -> tuple[str, ...]:
         """Names of the groups in between."""
-        return tuple(path.split(".")[1] for path in self.through)
+        return tuple(str(path[1]) for path in self.through)
 
     def allows(self, source: IPAddress, destination: IPAddress, protocol: str, port: int = 0) -> bool:
         """Whether a new connection may be opened by this permission. `icmp` is an echo request."""
@@ -138,44 +139,43 @@ def _of_operators(env: Environment) -> Iterator[Permission]:
         if gateway.ssh.via == "hub":
             networks = [*_addresses(env, gateway), *(own for own in [_single(gateway.lan.address)] if str(own.ip) == gateway.ssh.host)]
             ports = (PortRange("tcp", gateway.ssh.port, gateway.ssh.port),)
-            yield Permission(_host(env, env.hub), Place("host", gateway.name, tuple(networks)), ports, f"gateways[{index}].ssh.via")
+            yield Permission(_host(env, env.hub), Place("host", gateway.name, tuple(networks)), ports, ("gateways", index, "ssh", "via"))
 
 
 def _of_gateways(env: Environment) -> Iterator[Permission]:
     for index, gateway in enumerate(env.gateways):
         if not gateway.retired:
             # Its own gateway a LAN reaches without the tunnel.
-            granted = _of_access(env, _site(gateway), gateway.access, f"gateways[{index}]")
+            granted = _of_access(env, _site(gateway), gateway.access, ("gateways", index))
             yield from (item for item in granted if _key(item.destination) != ("host", gateway.name))
 
 
 def _of_developers(env: Environment) -> Iterator[Permission]:
     for index, developer in enumerate(env.developers):
-        yield from _of_access(env, _developer(env, developer), developer.access, f"developers[{index}]")
+        yield from _of_access(env, _developer(env, developer), developer.access, ("developers", index))
 
 
 def _of_links(env: Environment) -> Iterator[Permission]:
     for index, link in enumerate(env.links):
         opener, reached = env.gateway_of(link.from_), env.gateway_of(link.to)
         if not opener.retired and not reached.retired:
-            yield Permission(_site(opener), _inside(reached, link.hosts), _tidy(link.ports), f"links[{index}]")
+            yield Permission(_site(opener), _inside(reached, link.hosts), _tidy(link.ports), ("links", index))
 
 
-def _of_access(env: Environment, source: Place, access: Access, owner: str) -> Iterator[Permission]:
+def _of_access(env: Environment, source: Place, access: Access, owner: Path) -> Iterator[Permission]:
     for index, grant in enumerate(access):
-        path = f"{owner}.access[{index}]"
         for destination, ports, through in _targets(env, grant, ()):
             if _key(destination) != _key(source):
-                yield Permission(source, destination, ports, path, through)
+                yield Permission(source, destination, ports, (*owner, "access", index), through)
 
 
-def _targets(env: Environment, grant: object, through: tuple[str, ...]) -> Iterator[tuple[Place, Ports, tuple[str, ...]]]:
+def _targets(env: Environment, grant: object, through: tuple[Path, ...]) -> Iterator[tuple[Place, Ports, tuple[Path, ...]]]:
     """What a grant comes to, with its groups expanded. A group inside itself adds nothing (and the checks refuse it)."""
     match grant:
         case GroupGrant(group=name):
-            if not any(path.startswith(f"groups.{name}.") for path in through):
+            if not any(path[1] == name for path in through):
                 for index, inner in enumerate(env.groups[name].access):
-                    yield from _targets(env, inner, (*through, f"groups.{name}.access[{index}]"))
+                    yield from _targets(env, inner, (*through, ("groups", name, "access", index)))
         case SiteGrant(site=name, hosts=hosts, ports=ports):
             gateway = env.gateway_of(name)
             if not gateway.retired:
