@@ -1,6 +1,7 @@
 """A stand-in for pulumi-language-python: tells what a Python project needs, installs it, and runs the program in a process of its own."""
 
 import asyncio
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -178,7 +179,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         try:
             await process.communicate(json.dumps(request).encode())
         finally:
-            self.running.discard(process)
+            self._forget(process)
         return process.returncode or 0
 
     async def InstallDependencies(self, request: Any, context: Any) -> AsyncIterator[Any]:
@@ -203,7 +204,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             if await process.wait() != 0:
                 raise ProjectError(f"`{' '.join(command)}` ended with status {process.returncode}; what it said is above")
         finally:
-            self.running.discard(process)
+            self._forget(process)
 
     async def Cancel(self, request: Any, context: Any) -> Any:
         """The user pressed Ctrl-C: end what is running."""
@@ -213,8 +214,19 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def stop(self) -> None:
         """End the program, should it still run."""
         for process in self.running:
-            if process.returncode is None:
-                process.terminate()
+            end(process)
+
+    def _forget(self, process: asyncio.subprocess.Process) -> None:
+        # The engine may have cancelled the call, and then nobody else ends the process.
+        end(process)
+        self.running.discard(process)
+
+
+def end(process: asyncio.subprocess.Process) -> None:
+    """End a process, unless it has ended."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
 
 
 def run_request(request: Any, project: Project, engine: str) -> dict[str, Any]:

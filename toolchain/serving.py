@@ -1,9 +1,12 @@
 """What our plugins share: a gRPC server that tells its port on stdout and ends cleanly, the engine's values, a provider's plumbing."""
 
 import asyncio
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc  # type: ignore[import-untyped]
@@ -205,7 +208,10 @@ async def _serve(register: Callable[[grpc.aio.Server], Callable[[], None]]) -> N
 
 def serve(register: Callable[[grpc.aio.Server], Callable[[], None]]) -> int:
     """Serve until SIGINT or SIGTERM. `register` adds the servicer and returns what is to be called at the end."""
-    asyncio.run(_serve(register))
+    # gRPC prints a traceback for every call that the engine cancels, and the language host's stderr is the user's terminal.
+    # No fault is hidden by this: one in a call is the call's answer, and programs that we start have the real stderr.
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+        asyncio.run(_serve(register))
     return 0
 
 
