@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .aptsources import RELEASES
-from .core import Lab
+from .core import Lab, places
 from .errors import LabError
 from .nodes import BY_NAME, VM, Kind
 
@@ -22,6 +22,7 @@ a first walk:
   python -m lab exec e -- ping -c1 203.0.113.10      developer e reaches the hub's public address
   python -m lab exec z -- networkctl                 any command in any node; its exit status is ours
   python -m lab reboot z                             and wait until it is back
+  python -m lab move e beijing                       e's laptop into LAN2; `move e home` takes it back
   python -m lab down                                 nodes keep what they wrote for the next up
   python -m lab clean                                forget that too, and the lab's keys
 
@@ -58,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
         ("reset", "give a node back its first state"),
     ):
         verbs.add_parser(verb, help=text).add_argument("node", metavar="NODE", choices=list(BY_NAME))
+    move = verbs.add_parser("move", help="carry a laptop into an office, where it gets its address by DHCP, or back home")
+    move.add_argument("node", metavar="NODE", help="e, f or a device")
+    move.add_argument("place", metavar="PLACE", help=f"one of {', '.join(places())}")
     verbs.add_parser("cut", help="a power cut for the whole virtual machine (SIGKILL)")
     verbs.add_parser("clean", help="down, and remove keys, disks and logs of this lab; the image cache stays")
     return top
@@ -90,6 +94,8 @@ def _dispatch(lab: Lab, options: argparse.Namespace) -> int:
             lab.reboot(options.node)
         case "crash":
             lab.crash(options.node)
+        case "move":
+            lab.move(options.node, options.place)
         case "reset":
             lab.reset_node(options.node)
         case "down" | "clean" | "cut" as verb:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import Any
 
 from . import hostpackages, image, keys, seed
 from .errors import LabError
-from .nodes import BY_NAME, HOSTS, NODES, VM
+from .nodes import BY_NAME, HOSTS, NODES, SITES, VM, Kind
 from .progress import Progress
 from .remote import Background, Connection, check_node, new_tag
 from .settings import Settings
@@ -233,12 +234,15 @@ class Lab:
         """Run a command in a node on our own stdin, stdout and stderr; returns its exit status."""
         self._require_running()
         tag = new_tag()
-        process = subprocess.Popen(self.connection.command(node, argv, tag))
+        terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        process = subprocess.Popen(self.connection.command(node, argv, tag, terminal=terminal))
         try:
             return process.wait()
-        except KeyboardInterrupt:
-            self.connection.interrupt(tag, "INT")
-            return process.wait()
+        except (KeyboardInterrupt, SystemExit) as stopped:
+            # The command must not outlive us.
+            self.connection.interrupt(tag, "INT" if isinstance(stopped, KeyboardInterrupt) else "TERM")
+            process.wait(REBOOT_SECONDS)
+            raise
 
     def popen(self, node: str, argv: Sequence[str]) -> Background:
         """Start a command in a node and go on: a long ping, a tcpdump, a server."""
@@ -283,6 +287,15 @@ class Lab:
         if wait:
             self.wait(node, other_than=before)
 
+    def move(self, node: str, place: str) -> None:
+        """Carry a laptop or device to an office (its cable into that LAN, an address by DHCP there), or back `home`."""
+        check_node(node)
+        bridge = places().get(place)
+        if node == VM or BY_NAME[node].kind is not Kind.DEVICE or bridge is None:
+            movable = ", ".join(name for name, other in BY_NAME.items() if other.kind is Kind.DEVICE)
+            raise LabError(f"Cannot move {node} to {place}: one of {movable} can be moved, to {', '.join(places())}.")
+        self.exec(VM, ["/run/lab/bin/move", node, bridge], timeout=REBOOT_SECONDS)
+
     def reset_node(self, node: str) -> None:
         """Give a node back its first state: whatever was written in it is gone."""
         check_node(node)
@@ -309,6 +322,12 @@ class CommandFailedError(LabError):
         self.returncode, self.stdout, self.stderr = done.returncode, done.stdout, done.stderr
         said = (done.stderr or done.stdout).strip()
         super().__init__(f"On {node}, `{' '.join(argv)}` ended with status {done.returncode}: {said or 'it printed nothing'}")
+
+
+def places() -> dict[str, str]:
+    """Where a laptop can be carried to: each office whose router hands out addresses, and home."""
+    serving = {link.bridge for node in NODES for link in node.links if node.dhcp and link.name == node.routes_for}
+    return {site: bridge for site, bridge in SITES.items() if bridge in serving} | {"home": "home"}
 
 
 def _answers(port: int) -> bool:

@@ -50,11 +50,12 @@ class Connection:
         flags = [f"-o{key}={value}" for key, value in options.items()]
         return ["ssh", "-F/dev/null", *flags, f"-p{port}", "root@127.0.0.1"]
 
-    def command(self, node: str, argv: Sequence[str], tag: str) -> list[str]:
+    def command(self, node: str, argv: Sequence[str], tag: str, terminal: bool = False) -> list[str]:
         """The local command that runs `argv` inside a node."""
         check_node(node)
         self._make_runtime()
-        return [*self.ssh(self.settings.port_base, shared=True), remote_command(node, argv, tag)]
+        ssh, *rest = self.ssh(self.settings.port_base, shared=True)
+        return [ssh, *(["-t"] if terminal else []), *rest, remote_command(node, argv, tag)]
 
     def interrupt(self, tag: str, signal_name: str) -> None:
         """Signal a command that runs in a node."""

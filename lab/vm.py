@@ -21,7 +21,8 @@ from .settings import Settings
 
 STATE_DISK_SIZE = "8G"
 KERNEL_ARGUMENTS = (
-    "console=ttyS0 net.ifnames=0 mitigations=off audit=0 apparmor=0 nokaslr no_timer_check nowatchdog random.trust_cpu=on loglevel=4 "
+    "console=ttyS0 tsc=reliable clocksource=tsc selinux=0 net.ifnames=0 "
+    "mitigations=off audit=0 apparmor=0 nokaslr no_timer_check nowatchdog random.trust_cpu=on loglevel=4 "
     "systemd.show_status=error systemd.journald.forward_to_console=0"
 )
 DISK_LETTERS = "defgh"  # after vda (root), vdb (seed) and vdc (state)
@@ -87,7 +88,7 @@ class VirtualMachine:
         accel = "kvm" if self.settings.accel == "kvm" else "tcg,thread=multi,tb-size=512"
         command = [
             *("qemu-system-x86_64", "-name", "wg-office-lab", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-            *("-machine", "q35,usb=off,vmport=off", "-accel", accel, "-cpu", "max", "-smp", "2", "-m", str(self.settings.memory)),
+            *("-machine", "q35,usb=off,vmport=off", "-accel", accel, "-cpu", "max,la57=off", "-smp", "2", "-m", str(self.settings.memory)),
             *("-kernel", str(main.kernel), "-initrd", str(main.initrd), "-append", KERNEL_ARGUMENTS),
             *("-serial", f"file:{self.console}", "-daemonize", "-pidfile", str(self.pid_file)),
             *("-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"),
