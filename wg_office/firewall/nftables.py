@@ -115,7 +115,8 @@ def _postrouting(policy: FirewallPolicy) -> Iterator[str]:
 def _dispatch(prefix: str, rules: tuple[Allow, ...]) -> Iterator[str]:
     """One look-up by source address, however many senders there are; what their chain does not accept comes back."""
     for family, version in (("ip", 4), ("ip6", 6)):
-        jumps = {_address(source): f"jump {prefix}-{rule.sender}" for rule in rules for source in _of_version(rule.sources, version)}
+        judged = [rule for rule in rules if _of_version(rule.destinations, version)]
+        jumps = {_address(source): f"jump {prefix}-{rule.sender}" for rule in judged for source in _of_version(rule.sources, version)}
         if jumps:
             members = "".join(f"\t\t\t{source} : {verdict},\n" for source, verdict in jumps.items())
             yield f"{family} saddr vmap {{\n{members}\t\t}}"
