@@ -273,7 +273,7 @@ def _gateway_policy(env: Environment, gateway: Gateway, granted: Iterable[Permis
         to_tunnel=_rules(leaving),
         to_host=_rules([*arriving, *_aimed(entering, lambda network: network == own)]),
         # Only the LANs that are linked with this one: another new site is nothing to this host.
-        lans=_lans(env, [*(item.source for item in entering), *(item.destination for item in leaving)]),
+        lans=_lans(env, [*(item.source for item in (*entering, *arriving)), *(item.destination for item in leaving)]),
         masquerade=_masquerade(env, gateway, _lans(env, (item.source for item in entering))),
     )
 

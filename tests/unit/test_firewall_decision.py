@@ -1,0 +1,296 @@
+"""For random offices and random packets: what the rendered rules decide, host by host, is what the access table says."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from firewall_models import Firewalld, Iptables, Nftables, Packet, Verdict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from netaddr import IPAddress
+from test_access import office
+
+from wg_office.access import FirewallPolicy, all_host_rules, host_rules, permissions
+from wg_office.firewall import firewalld, flows, iptables, nftables
+from wg_office.model import Environment, Gateway
+
+SSH = {"host": "203.0.113.10"}
+SITES = ("beijing", "shenzhen", "wuhan")
+DEVELOPERS = ("e", "f", "g", "h")
+PORTS = ("22/tcp", "443/tcp", "20-25/tcp", "8000-8100/tcp", "8050-9000/tcp", "53/udp", "8000-8100/udp", "icmp")
+INTERESTING_PORTS = (1, 19, 20, 22, 25, 26, 53, 443, 7999, 8000, 8050, 8100, 8101, 9000, 9001, 65535)
+OUTSIDE = IPAddress("198.51.100.9")
+FLOWS_AWK = Path(__file__).parents[2] / "hostside" / "flows.awk"
+
+
+# --- random offices --------------------------------------------------------------------------------------------------------------------
+
+
+def lan(site: str, rest: str) -> str:
+    return f"192.168.{200 + SITES.index(site)}.{rest}"
+
+
+def hosts_in(site: str) -> st.SearchStrategy[list[str]]:
+    return st.lists(
+        st.sampled_from([lan(site, rest) for rest in ("9", "10", "8/30", "128/25", "248")]), min_size=1, max_size=3, unique=True
+    )
+
+
+def limited(draw: st.DrawFn, grant: dict[str, Any]) -> dict[str, Any]:
+    ports = draw(st.none() | st.lists(st.sampled_from(PORTS), min_size=1, max_size=4, unique=True))
+    return grant if ports is None else grant | {"ports": ports}
+
+
+def site_grant(draw: st.DrawFn, site: str, key: str = "site") -> dict[str, Any]:
+    hosts = draw(st.none() | hosts_in(site))
+    return limited(draw, {key: site} | ({} if hosts is None else {"hosts": hosts}))
+
+
+@st.composite
+def grants(draw: st.DrawFn, sites: tuple[str, ...], developers: tuple[str, ...], groups: tuple[str, ...] = ()) -> dict[str, Any]:
+    kind = draw(
+        st.sampled_from([*(["site"] if sites else []), *(["developer"] if developers else []), "host", *(["group"] if groups else [])])
+    )
+    if kind == "site":
+        return site_grant(draw, draw(st.sampled_from(sites)))
+    if kind == "group":
+        return {"group": draw(st.sampled_from(groups))}
+    names = developers if kind == "developer" else ("z", *(f"gw-{site}" for site in sites))
+    return limited(draw, {kind: draw(st.sampled_from(names))})
+
+
+@st.composite
+def offices(draw: st.DrawFn) -> Environment:
+    sites, developers = SITES[: draw(st.integers(0, 3))], DEVELOPERS[: draw(st.integers(0, 4))]
+    granted = lambda *names: draw(st.lists(grants(*names), max_size=3))  # noqa: E731
+    gateways = [
+        {
+            "name": f"gw-{site}",
+            "site": site,
+            "address": f"10.70.0.{10 + number}",
+            "lan": {"cidr": lan(site, "0/24"), "address": lan(site, "248")},
+            "ssh": SSH | draw(st.sampled_from([{}, {"via": "hub"}, {"via": "hub", "port": 2222}])),
+            "access": granted((), developers),
+            "return_path": draw(st.sampled_from(["static-route", "masquerade"])),
+            "retired": draw(st.integers(0, 9)) == 0,
+        }
+        for number, site in enumerate(sites)
+    ]
+    pairs = [(one, other) for one in sites for other in sites if one != other]
+    links = [
+        site_grant(draw, other, "to") | {"from": one}
+        for one, other in (draw(st.lists(st.sampled_from(pairs), max_size=2)) if pairs else [])
+    ]
+    return Environment.model_validate(
+        {
+            "environment": "random",
+            "network": {"cidr": "10.70.0.0/16"} | draw(st.sampled_from([{}, {"cidr6": "fd70::/64"}])),
+            "hub": {"name": "z", "address": "10.70.0.1", "endpoint": "203.0.113.10:51820", "ssh": SSH},
+            "gateways": gateways,
+            "developers": [
+                {"name": name, "address": f"10.70.1.{number + 1}", "access": granted(sites, developers, ("inner", "outer"))}
+                for number, name in enumerate(developers)
+            ],
+            "groups": {"inner": {"access": granted(sites, developers)}, "outer": {"access": granted(sites, developers, ("inner",))}},
+            "links": links,
+        }
+    )
+
+
+# --- random packets, and their way through the office ----------------------------------------------------------------------------------
+
+
+def senders(env: Environment) -> list[IPAddress]:
+    """Whoever can send something: peers, devices in the LANs, and an address that belongs to nobody."""
+    addresses = [peer.address for peer in env.peers] + [IPAddress("10.70.9.9")]
+    addresses += [env.address6_of(peer) for peer in env.peers] if env.network.cidr6 is not None else []
+    return addresses + [IPAddress(lan(gateway.site, rest)) for gateway in env.gateways for rest in ("9", "10", "130", "77")]
+
+
+def receivers(env: Environment) -> list[IPAddress]:
+    return [*senders(env), *(gateway.lan.address for gateway in env.gateways), OUTSIDE]
+
+
+def gateway_at(env: Environment, address: IPAddress) -> Gateway | None:
+    return next((gateway for gateway in env.gateways if address in gateway.lan.cidr), None)
+
+
+def way(env: Environment, packet: Packet) -> Iterator[tuple[str, str, str | None]]:
+    """The hosts that judge the packet, with the interfaces it comes in and goes out by."""
+    source, destination = packet.source, packet.destination
+    start, end = gateway_at(env, source), gateway_at(env, destination)
+    at_host = next((peer for peer in (env.hub, *env.gateways) if destination in (peer.address, env.address6_of(peer))), None)
+    if start is not None:
+        yield start.name, "lan", "wg0"
+    if source not in (env.hub.address, env.address6_of(env.hub)):
+        inside = end is not None or destination in env.network.cidr or (env.network.cidr6 is not None and destination in env.network.cidr6)
+        yield env.hub.name, "wg0", None if at_host is env.hub else "wg0" if inside else "eth0"
+    if end is not None:
+        yield end.name, "wg0", None if destination == end.lan.address else "lan"
+    elif isinstance(at_host, Gateway):
+        yield at_host.name, "wg0", None
+
+
+def meaningful(env: Environment, source: IPAddress, destination: IPAddress) -> bool:
+    """Whether the packet meets a firewall of ours. What the hub sends to a developer, and what stays in a LAN, does not."""
+    start, end = gateway_at(env, source), gateway_at(env, destination)
+    if source == destination or source.version != destination.version or (start is not None and start is end):
+        return False
+    if start is not None and destination in (start.address, env.address6_of(start)):
+        return False
+    from_hub = source in (env.hub.address, env.address6_of(env.hub))
+    hosts = {address for gateway in env.gateways for address in (gateway.address, env.address6_of(gateway))}
+    return not from_hub or end is not None or destination in hosts
+
+
+@st.composite
+def meetings(draw: st.DrawFn) -> tuple[Environment, list[Packet]]:
+    env = draw(offices())
+    pairs = [(source, destination) for source in senders(env) for destination in receivers(env) if meaningful(env, source, destination)]
+    packets = []
+    for source, destination in draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=12)) if pairs else []:
+        protocol = draw(st.sampled_from(["tcp", "tcp", "udp", "icmp", "gre"]))
+        port = draw(st.sampled_from(INTERESTING_PORTS)) if protocol in ("tcp", "udp") else 0
+        packets.append(Packet("", None, source, destination, protocol, port))  # type: ignore[arg-type]
+    return env, packets
+
+
+# --- the properties --------------------------------------------------------------------------------------------------------------------
+
+
+def by_nftables(policy: FirewallPolicy, packet: Packet) -> Verdict:
+    return Nftables(nftables.render(policy)).decide(packet)
+
+
+def by_iptables(policy: FirewallPolicy, packet: Packet) -> Verdict:
+    return Iptables(iptables.render(policy, packet.source.version), packet.source.version).decide(packet)
+
+
+def by_firewalld(policy: FirewallPolicy, packet: Packet) -> Verdict:
+    return Firewalld(firewalld.files(policy), policy.interface).decide(packet)
+
+
+JUDGES = {"nftables": by_nftables, "iptables": by_iptables, "firewalld": by_firewalld}
+THOROUGH = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def at(packet: Packet, way_in: str, way_out: str | None) -> Packet:
+    return Packet(way_in, way_out, packet.source, packet.destination, packet.protocol, packet.port, packet.state, packet.syn)
+
+
+def in_table(env: Environment, packet: Packet) -> bool:
+    return any(item.allows(packet.source, packet.destination, packet.protocol, packet.port) for item in permissions(env))
+
+
+@pytest.mark.parametrize("backend", JUDGES)
+@THOROUGH
+@given(meetings())
+def test_rules_let_through_exactly_what_the_access_table_says(backend: str, meeting: tuple[Environment, list[Packet]]) -> None:
+    env, packets = meeting
+    policies = all_host_rules(env)
+    for packet in packets:
+        verdicts = {host: JUDGES[backend](policies[host], at(packet, *ways)) for host, *ways in way(env, packet)}
+        assert (set(verdicts.values()) == {"accept"}) == in_table(env, packet), (packet, verdicts)
+
+
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+@THOROUGH
+@given(meetings())
+def test_hub_refuses_aloud_and_gateways_are_silent(backend: str, meeting: tuple[Environment, list[Packet]]) -> None:
+    env, packets = meeting
+    policies = all_host_rules(env)
+    for packet in packets:
+        for host, way_in, way_out in way(env, packet):
+            verdict = JUDGES[backend](policies[host], at(packet, way_in, way_out))
+            assert verdict in ("accept", "reject" if host == env.hub.name else "drop")
+
+
+@THOROUGH
+@given(meetings())
+def test_connections_that_may_stay_are_those_that_may_be_opened(meeting: tuple[Environment, list[Packet]]) -> None:
+    env, packets = meeting
+    policies = all_host_rules(env)
+    for host, policy in policies.items():
+        met = [
+            (packet, ways) for packet in packets for met_by, *ways in way(env, packet) if met_by == host and carried(policy, packet, *ways)
+        ]
+        opened = [by_nftables(policy, at(packet, *ways)) == "accept" for packet, ways in met]
+        ended = _ended(flows.render(policy), [tracked(packet, number) for number, (packet, _) in enumerate(met)])
+        assert [number not in ended for number in range(len(met))] == opened, (host, met)
+
+
+def carried(policy: FirewallPolicy, packet: Packet, way_in: str, way_out: str | None) -> bool:
+    """Whether WireGuard brings or takes such a packet: not one of a LAN that is not linked, nor one that came from the host itself."""
+    far_end = packet.source if way_in == policy.interface else packet.destination
+    return any(far_end in far for far in policy.remote) and not any(packet.source in own for own in policy.local)
+
+
+def tracked(packet: Packet, number: int) -> str:
+    """The packet's connection as conntrack lists it, told apart by its own port or id."""
+    there, back = f"src={packet.source} dst={packet.destination}", f"src={packet.destination} dst={packet.source}"
+    if packet.protocol in ("tcp", "udp"):
+        return f"{packet.protocol} 6 99 {there} sport={number} dport={packet.port} {back} sport={packet.port} dport={number} mark=0 use=1"
+    if packet.protocol == "icmp":
+        name, kind = ("icmp", 8) if packet.source.version == 4 else ("icmpv6", 128)
+        return f"{name} 1 99 {there} type={kind} code=0 id={number} {back} type=0 code=0 id={number} mark=0 use=1"
+    return f"unknown {200 + number} 99 {there} {back} mark=0 use=1"
+
+
+def _ended(text: str, connections: list[str]) -> set[int]:
+    feed = text + "\n".join(connections) + "\n"
+    result = subprocess.run(["mawk", "-f", str(FLOWS_AWK)], input=feed, capture_output=True, text=True, check=True)
+    numbers = set()
+    for line in result.stdout.splitlines():
+        words = line.split()
+        number = next((words[i + 1] for i, word in enumerate(words) if word in ("--sport", "--icmp-id", "--icmpv6-id")), None)
+        numbers.add(int(words[3]) - 200 if number is None else int(number))
+    return numbers
+
+
+# --- what no table says ----------------------------------------------------------------------------------------------------------------
+
+
+def packet_of(source: str, destination: str, way_in: str, way_out: str | None, **rest: Any) -> Packet:
+    return Packet(way_in, way_out, IPAddress(source), IPAddress(destination), "tcp", 22, **rest)
+
+
+@pytest.mark.parametrize("backend", JUDGES)
+@pytest.mark.parametrize("host", ["z", "a", "c"])
+def test_packets_that_are_not_the_tunnels_are_nobodys_business(backend: str, host: str) -> None:
+    policy = host_rules(office(), host)
+    for packet in (
+        packet_of("192.168.200.9", "198.51.100.9", "eth0", "eth1"),
+        packet_of("192.168.200.9", "198.51.100.9", "eth0", "eth1", state="invalid"),
+        packet_of("10.70.0.4", "192.168.200.9", "eth0", "docker0", syn=False),
+        packet_of("198.51.100.9", "203.0.113.10", "eth0", None),
+        packet_of("2001:db8::9", "2001:db8::10", "eth0", None, syn=False),
+    ):
+        assert JUDGES[backend](policy, packet) == "accept"
+
+
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+@pytest.mark.parametrize("host", ["z", "a", "c"])
+def test_packet_from_the_middle_of_an_unknown_connection_is_reset_even_where_a_new_one_may_be_opened(backend: str, host: str) -> None:
+    policy = host_rules(office(), host)
+    out = "wg0" if host == "z" else "eth0"
+    assert JUDGES[backend](policy, packet_of("10.70.0.4", "192.168.200.9", "wg0", out, syn=False)) == "reset"
+    assert JUDGES[backend](policy, packet_of("10.70.0.4", policy.local[0].ip.format(), "wg0", None, syn=False)) == "reset"
+    if host != "z":
+        assert JUDGES[backend](policy, packet_of("192.168.200.9", "10.70.0.4", "eth0", "wg0", syn=False)) == "reset"
+
+
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_answers_pass_and_invalid_packets_do_not(backend: str) -> None:
+    policy = host_rules(office(), "c")
+    for ways in (("wg0", "eth0"), ("eth0", "wg0"), ("wg0", None)):
+        assert JUDGES[backend](policy, packet_of("10.70.0.9", "192.168.200.9", *ways, state="established", syn=False)) == "accept"
+        assert JUDGES[backend](policy, packet_of("10.70.0.4", "192.168.200.9", *ways, state="invalid")) == "drop"
+
+
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_hubs_own_networks_are_closed_even_to_answers(backend: str) -> None:
+    policy = host_rules(office(), "z")
+    assert JUDGES[backend](policy, packet_of("10.70.0.4", "198.51.100.9", "wg0", "eth0", state="established", syn=False)) == "reject"
+    assert JUDGES[backend](policy, packet_of("198.51.100.9", "10.70.0.4", "eth0", "wg0", state="established", syn=False)) == "drop"
