@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .aptsources import RELEASES
-from .core import Lab, places
+from .core import Lab, NodeState, places
 from .errors import LabError
 from .nodes import BY_NAME, VM, Kind
 
@@ -83,10 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _dispatch(lab: Lab, options: argparse.Namespace) -> int:
     match options.verb:
         case "up":
-            lab.up(_releases(options.release))
-            return _print_status(lab, as_json=False)
+            return _print_status(lab, lab.up(_releases(options.release)), as_json=False)
         case "status":
-            return _print_status(lab, as_json=options.json)
+            return _print_status(lab, lab.status(), as_json=options.json)
         case "exec":
             argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
             return lab.run(options.node, argv)
@@ -118,8 +117,7 @@ def _releases(choices: list[str] | None) -> dict[str, str] | None:
     return releases
 
 
-def _print_status(lab: Lab, as_json: bool) -> int:
-    states = lab.status()
+def _print_status(lab: Lab, states: Sequence[NodeState], as_json: bool) -> int:
     everything = lab.running and all(state.state == "active" for state in states)
     if as_json:
         document = {

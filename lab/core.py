@@ -27,6 +27,7 @@ from .vm import VirtualMachine, disk_devices
 
 BOOT_SECONDS = 600.0
 REBOOT_SECONDS = 300.0
+States = Mapping[str, tuple[str, int]]  # node -> state of its unit, process id of its first process or 0
 
 
 @dataclass(frozen=True)
@@ -88,16 +89,22 @@ class Lab:
 
     # ---- life ----
 
-    def up(self, releases: Mapping[str, str] | None = None) -> None:
-        """Bring the lab up; nothing happens if it is up. `releases`: node -> Debian release other than the main one."""
+    def up(self, releases: Mapping[str, str] | None = None) -> list[NodeState]:
+        """Bring the lab up; nothing happens if it is up. `releases`: node -> Debian release other than the main one.
+
+        Returns every node as it is now.
+        """
         self.settings.state.mkdir(parents=True, exist_ok=True)
         self.settings.state.chmod(0o700)
         with self._locked():
+            if self.running and not self._memory.is_file():
+                self.progress("somebody removed this lab's state under the running machine; ending it")
+                self.machine.kill()
             if self.running:
                 self._refuse_other_shape(releases)
             else:
                 self._start(dict(releases) if releases is not None else self._remembered().releases)
-            self._wait_all()
+            return self._node_states(self._wait_all())
 
     def _start(self, releases: dict[str, str]) -> None:
         hostpackages.ensure(hostpackages.VM_TOOLS, self.progress)
@@ -107,8 +114,7 @@ class Lab:
         self.connection.close()
         self.progress(f"starting the virtual machine ({self.settings.accel})")
         self.machine.start(seed.seed(lab_keys, releases, disk_devices(images)), images)
-        remembered = Remembered(self.settings.port_base, releases)
-        (self.settings.state / "lab.json").write_text(json.dumps(asdict(remembered)) + "\n")
+        self._memory.write_text(json.dumps(asdict(Remembered(self.settings.port_base, releases))) + "\n")
 
     def _refuse_other_shape(self, releases: Mapping[str, str] | None) -> None:
         remembered = self._remembered()
@@ -117,29 +123,43 @@ class Lab:
         if releases is not None and dict(releases) != remembered.releases:
             raise LabError(f"The lab runs with other releases ({remembered.releases or 'none'}): `python -m lab down` first.")
 
-    def _remembered(self) -> Remembered:
-        path = self.settings.state / "lab.json"
-        return Remembered(**json.loads(path.read_text())) if path.is_file() else Remembered(self.settings.port_base)
+    @property
+    def _memory(self) -> Path:
+        return self.settings.state / "lab.json"
 
-    def _wait_all(self) -> None:
+    def _remembered(self) -> Remembered:
+        return Remembered(**json.loads(self._memory.read_text())) if self._memory.is_file() else Remembered(self.settings.port_base)
+
+    def _wait_all(self) -> States:
         """Until each node is up and each sshd answers."""
         # The cheap question first: a lab that is up answers it at once.
-        if self.connection.socket.exists() and self._all_active():
-            return
+        if self.connection.socket.exists():
+            states = self._states()
+            if len(states) == len(NODES) and all(state == "active" for state, _ in states.values()):
+                return states
         self._poll("the virtual machine's sshd", lambda: _answers(self.port(VM)), BOOT_SECONDS)
-        self._poll("all nodes", self._all_active, BOOT_SECONDS)
+        states = self._wait_nodes()
         for node in HOSTS:
             self._wait_sshd(node.name, BOOT_SECONDS)
         self.progress("the lab is up")
+        return states
+
+    def _wait_nodes(self) -> States:
+        """One command that ends when all nodes are up: asking again and again would cost a quarter of the emulated CPUs."""
+        self.progress("waiting for all nodes")
+        try:
+            states = self._states("wait", timeout=BOOT_SECONDS)
+        except subprocess.TimeoutExpired:
+            states = self._states()
+        failed = [name for name, (state, _) in states.items() if state != "active"]
+        if failed or len(states) != len(NODES):
+            raise LabError(f"Not all nodes came up ({', '.join(failed) or 'no answer'}): see `python -m lab exec vm -- journalctl -b`.")
+        return states
 
     def _wait_sshd(self, node: str, seconds: float) -> None:
         self._poll(f"{node}'s sshd", lambda: _answers(self.port(node)), seconds)
 
-    def _all_active(self) -> bool:
-        states = self._states()
-        return len(states) == len(NODES) and all(state == "active" for state, _ in states.values())
-
-    def _poll(self, what: str, done: Callable[[], bool], seconds: float) -> None:
+    def _poll(self, what: str, done: Callable[[], bool], seconds: float, pause: float = 0.3) -> None:
         """Wait with one progress line, and with a precise complaint when it takes too long or the machine is gone."""
         deadline = time.monotonic() + seconds
         said = False
@@ -151,7 +171,7 @@ class Lab:
             if not said:
                 self.progress(f"waiting for {what}")
                 said = True
-            time.sleep(0.3)
+            time.sleep(pause)
 
     def down(self) -> None:
         """Shut the virtual machine down; what the nodes wrote is kept."""
@@ -195,18 +215,20 @@ class Lab:
     def status(self) -> list[NodeState]:
         """Every node as it is now."""
         reachable = self.running and (self.connection.socket.exists() or _answers(self.port(VM)))
-        states = self._states() if reachable else {}
+        return self._node_states(self._states() if reachable else {})
+
+    def _node_states(self, states: States) -> list[NodeState]:
         releases = self._remembered().releases
         return [self._node_state(name, states, releases) for name in BY_NAME]
 
-    def _node_state(self, name: str, states: Mapping[str, tuple[str, int]], releases: Mapping[str, str]) -> NodeState:
+    def _node_state(self, name: str, states: States, releases: Mapping[str, str]) -> NodeState:
         node = BY_NAME[name]
         state, leader = states.get(name, ("down", 0))
         port = self.port(name) if node.is_host else None
         return NodeState(name, node.purpose, state, leader, port, releases.get(name, image.MAIN_RELEASE))
 
-    def _states(self) -> dict[str, tuple[str, int]]:
-        done = self.exec(VM, ["/run/lab/bin/states"], check=False, timeout=60)
+    def _states(self, *options: str, timeout: float = 60) -> States:
+        done = self.exec(VM, ["/run/lab/bin/states", *options], check=False, timeout=timeout)
         rows = [line.split() for line in done.stdout.splitlines()]
         return {name: (state, int(leader)) for name, state, leader in rows}
 
@@ -265,8 +287,7 @@ class Lab:
 
     def leader(self, node: str) -> int:
         """The process id of a node's first process, as the virtual machine sees it; another one after each reboot. 0 while it is down."""
-        done = self.exec(VM, ["/run/lab/bin/leader", node], check=False)
-        return int(done.stdout) if done.returncode == 0 else 0
+        return self._states().get(node, ("down", 0))[1]
 
     def reboot(self, node: str, wait: bool = True) -> None:
         """Reboot a node from inside, as a person would."""
@@ -333,7 +354,7 @@ def places() -> dict[str, str]:
 def _answers(port: int) -> bool:
     """Whether an sshd greets at a forwarded port (QEMU accepts the connection before the guest does, so that alone says nothing)."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False

@@ -92,7 +92,8 @@ def remote_command(node: str, argv: Sequence[str], tag: str) -> str:
     """One line for the shell at the other end of ssh that gives `argv` to the node exactly as it is here."""
     if not argv:
         raise LabError("exec needs a command: `python -m lab exec NODE -- COMMAND...`.")
-    return shlex.join([ENTER, tag, node, *argv])
+    # `exec`, so that the process that notes its id for the tag is the leader of the session's process group.
+    return shlex.join(["exec", ENTER, tag, node, *argv])
 
 
 def new_tag() -> str:

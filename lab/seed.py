@@ -41,7 +41,7 @@ class Keys:
 def seed(keys: Keys, releases: Mapping[str, str], disks: Mapping[str, str]) -> bytes:
     """The seed disk. `releases`: node -> Debian release where it is not the default; `disks`: release -> block device."""
     files: Tree = {f"bin/{path.name}": File(path.read_text(), 0o755) for path in sorted(GUEST.iterdir()) if path.is_file()}
-    files |= _prefixed("layers/vm", _vm_layer(keys))
+    files |= _prefixed("layers/vm", _identity(VM, keys)) | _ports() | {"bridges": _bridges()}
     for node in NODES:
         files[f"nodes/{node.name}"] = File(_node_settings(node, releases.get(node.name, "bookworm")))
         files |= _prefixed(f"layers/{node.name}", node_layer(node, keys))
@@ -74,29 +74,16 @@ def port_name(node: Node, link_name: str) -> str:
     return f"{node.name}-{link_name}"
 
 
-def _vm_layer(keys: Keys) -> Tree:
-    tree = _identity(VM, keys)
-    network = "etc/systemd/network"
-    for bridge in BRIDGES:
-        address = f"Address={VM_ADDRESS}/24\n" if bridge == MANAGEMENT else ""
-        tree[f"{network}/10-{bridge}.netdev"] = File(f"[NetDev]\nName={bridge}\nKind=bridge\n")
-        tree[f"{network}/10-{bridge}.network"] = File(
-            f"[Match]\nName={bridge}\n[Network]\nLinkLocalAddressing=no\nConfigureWithoutCarrier=yes\n{address}"
-        )
-    tree[f"{network}/20-{MANAGEMENT}-out.network"] = File(port(MANAGEMENT, "eth0"))
-    for node in NODES:
-        for link in node.links:
-            tree[f"{network}/30-{port_name(node, link.name)}.network"] = File(port(link.bridge, port_name(node, link.name)))
-        if node.is_host:
-            # Isolated: the management network leads from the outside to each host, and never from one host to another.
-            name = port_name(node, "mgmt0")
-            tree[f"{network}/30-{name}.network"] = File(port(MANAGEMENT, name) + "[Bridge]\nIsolated=yes\n")
-    return tree
+def _ports() -> Tree:
+    """Which bridge each cable leads to."""
+    ports = {f"ports/{port_name(node, link.name)}": File(f"{link.bridge}\n") for node in NODES for link in node.links}
+    # Isolated: the management network leads from outside to each host, and never from one host to another.
+    return ports | {f"ports/{port_name(node, 'mgmt0')}": File(f"{MANAGEMENT} isolated\n") for node in NODES if node.is_host}
 
 
-def port(bridge: str, name: str) -> str:
-    """What plugs an interface of the virtual machine into a bridge."""
-    return f"[Match]\nName={name}\n[Network]\nBridge={bridge}\nLinkLocalAddressing=no\n"
+def _bridges() -> File:
+    """The bridges, and the one address the virtual machine has."""
+    return File("".join(f"{bridge} {VM_ADDRESS}/24\n" if bridge == MANAGEMENT else f"{bridge}\n" for bridge in BRIDGES))
 
 
 def _node_settings(node: Node, release: str) -> str:

@@ -1,5 +1,6 @@
 """The lab is what the other lab tests take it for: reachable, isolated, restartable."""
 
+import secrets
 import shlex
 import socket
 import subprocess
@@ -61,10 +62,11 @@ def test_a_command_sees_its_own_node(lab: Lab) -> None:
 
 
 def test_a_command_that_takes_too_long_is_ended_in_the_node_as_well(lab: Lab) -> None:
+    long = f"3451.{secrets.randbelow(10**9)}"
     with pytest.raises(subprocess.TimeoutExpired):
-        lab.exec("e", ["sleep", "3451"], timeout=5)
+        lab.exec("e", ["sleep", long], timeout=5)
     deadline = time.monotonic() + 60
-    while lab.exec("e", ["pgrep", "-f", "^sleep 3451$"], check=False).returncode == 0:
+    while lab.exec("e", ["pgrep", "-f", f"^sleep {long}$"], check=False).returncode == 0:
         assert time.monotonic() < deadline
 
 

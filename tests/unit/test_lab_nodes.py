@@ -72,7 +72,7 @@ def test_port_names_fit_the_kernels_fifteen_characters_and_are_unique() -> None:
 def test_hosts_are_isolated_from_each_other_on_the_management_network() -> None:
     files = seed_files()
     for node in HOSTS:
-        assert b"Isolated=yes" in files[f"layers/vm/etc/systemd/network/30-{node.name}-mgmt0.network"]
+        assert files[f"ports/{node.name}-mgmt0"] == b"mgmt isolated\n"
 
 
 def test_the_seed_is_a_function_of_its_inputs() -> None:
@@ -122,7 +122,7 @@ def test_a_laptop_can_be_carried_where_addresses_are_handed_out() -> None:
     ],
 )
 def test_arguments_survive_the_shell_at_the_other_end(argv: list[str], words: str) -> None:
-    assert remote_command("z", argv, "tag") == f"/run/lab/bin/enter tag z {words}"
+    assert remote_command("z", argv, "tag") == f"exec /run/lab/bin/enter tag z {words}"
 
 
 def test_exec_without_a_command_is_refused() -> None:
