@@ -206,8 +206,8 @@ class Net:
             checksum = 0xFFFF - sum(int.from_bytes(body[i : i + 2], "big") for i in range(0, 8, 2)) % 0xFFFF
             sender.send(body[:2] + (b"\0\0" if version6 else checksum.to_bytes(2, "big")) + body[4:])
             while select.select([sender], [], [], PATIENCE)[0]:
-                packet = sender.recv(2048)
-                if (packet if version6 else packet[20:])[0] == answer:
+                packet, origin = sender.recvfrom(2048)
+                if origin[0] == to and (packet if version6 else packet[20:])[0] == answer:
                     return "open"
             return "silence"
 
