@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,10 @@ class Lab:
 
     def __init__(self, root: Path | str, quiet: bool = False) -> None:
         self.settings = Settings.read(Path(root))
+        # A running lab keeps the ports it was started with; `up` alone compares them with what is asked for now.
+        self._asked_port_base = self.settings.port_base
+        if VirtualMachine(self.settings).pid() is not None:
+            self.settings = replace(self.settings, port_base=self._remembered().port_base)
         self.machine = VirtualMachine(self.settings)
         self.connection = Connection(self.settings)
         self.progress = Progress(quiet)
@@ -118,7 +122,7 @@ class Lab:
 
     def _refuse_other_shape(self, releases: Mapping[str, str] | None) -> None:
         remembered = self._remembered()
-        if remembered.port_base != self.settings.port_base:
+        if remembered.port_base != self._asked_port_base:
             raise LabError(f"The lab runs with LAB_PORT_BASE={remembered.port_base}: `python -m lab down` first, or use that number.")
         if releases is not None and dict(releases) != remembered.releases:
             raise LabError(f"The lab runs with other releases ({remembered.releases or 'none'}): `python -m lab down` first.")

@@ -90,7 +90,8 @@ def ensure(release: str, cache: Path, progress: Progress) -> Image:
     image = Image(release, cache / cache_key(release, archive))
     if image.disk.is_file():
         return image
-    hostpackages.ensure(hostpackages.BUILD_TOOLS, progress)
+    tools = hostpackages.BUILD_TOOLS | ({} if os.geteuid() == 0 else hostpackages.UNPRIVILEGED_TOOLS)
+    hostpackages.ensure(tools, progress)
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / f"{release}.lock", progress):
         if not image.disk.is_file():

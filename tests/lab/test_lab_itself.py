@@ -33,6 +33,13 @@ def ssh(lab: Lab, node: str, *argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120)
 
 
+def runs_for(process: Path, state: str) -> bool:
+    try:
+        return state.encode() in (process / "cmdline").read_bytes()
+    except OSError:
+        return False  # it ended meanwhile
+
+
 # ---- commands -------------------------------------------------------------------------------------------------------
 
 
@@ -278,3 +285,27 @@ def test_a_host_cannot_be_carried_away(lab: Lab) -> None:
 
 def test_every_bridge_is_there(lab: Lab) -> None:
     assert set(BRIDGES) <= {line.split()[0] for line in lab.exec(VM, ["ip", "-br", "link", "show", "type", "bridge"]).stdout.splitlines()}
+
+
+def test_a_power_cut_loses_what_was_not_written_out_and_keeps_what_was(lab: Lab) -> None:
+    lab.exec("b", ["sh", "-c", "echo kept >/etc/written-out; sync; echo lost >/etc/not-written-out"])
+    lab.cut()
+    assert not lab.running
+    lab.up()
+    assert lab.get("b", "/etc/written-out") == "kept\n"
+    assert lab.exec("b", ["ls", "/etc/not-written-out"], check=False).returncode == 2
+
+
+def test_down_leaves_no_process_port_or_socket_and_up_finds_what_the_nodes_wrote(lab: Lab) -> None:
+    lab.put("b", "/etc/kept-over-down", "yes\n")
+    state = str(lab.settings.state)
+    lab.down()
+    assert not [path for path in Path("/proc").glob("[0-9]*") if runs_for(path, state)]
+    assert not lab.settings.runtime.exists()
+    assert state not in Path("/proc/mounts").read_text()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", lab.port("z")), timeout=5)
+    lab.up()
+    assert lab.get("b", "/etc/kept-over-down") == "yes\n"
+    assert ssh(lab, "z", "true").returncode == 0, "the pinned host key is still the right one"
+    lab.exec("b", ["rm", "/etc/kept-over-down", "/etc/written-out"])
