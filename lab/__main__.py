@@ -15,4 +15,5 @@ def _terminate(number: int, _frame: object) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `python -m lab status | head` is no fault
     sys.exit(main())

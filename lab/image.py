@@ -6,12 +6,14 @@ editing the topology rebuilds nothing.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -115,11 +117,11 @@ def _locked(path: Path, progress: Progress) -> Iterator[None]:
 def _sweep(cache: Path, release: str, keep: Path | None = None) -> None:
     """Remove what interrupted builds left, and with `keep` also the images that it supersedes."""
     for path in cache.glob(f".build-{release}-*"):
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(path)
     if keep is not None:
         for path in cache.glob(f"{release}-*"):
             if path != keep and not _in_use(path):
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path)
 
 
 def _in_use(directory: Path) -> bool:
@@ -171,20 +173,24 @@ def _bootstrap(release: str, work: Path, log: Path) -> None:
     if not sources:
         raise LabError("No Debian package source in /etc/apt: the lab's image is built from Debian packages, so add one and try again.")
     # INITRD=No keeps the kernel package from building an initrd that nobody boots; customise makes ours.
-    _run(mmdebstrap_command(release, work, sources), log, {"INITRD": "No", "TMPDIR": os.environ.get("TMPDIR", "/tmp")})
+    environment = {"INITRD": "No"}
+    if os.geteuid() == 0:
+        # So that what an interrupted build leaves lies where the next one sweeps. Other users' namespaces cannot reach into their homes.
+        environment["TMPDIR"] = str(work)
+    _run(mmdebstrap_command(release, work, sources), log, environment)
 
 
 _FILE_SYSTEM = """
 set -eu
 mkdir "$1/tree"
-tar --numeric-owner --xattrs --xattrs-include='*' -xf "$1/root.tar" -C "$1/tree"
+tar --numeric-owner --xattrs --xattrs-include='*' --exclude='./dev/*' -xf "$1/root.tar" -C "$1/tree"
 mke2fs -q -t ext4 -O ^has_journal -E lazy_itable_init=1,nodiscard -m 0 -d "$1/tree" "$1/root.ext4" "$2"
 rm -rf "$1/tree"
 """
 
 
 def _make_file_system(work: Path, log: Path) -> None:
-    # An ordinary user gets root's file ownership from a user namespace.
+    # An ordinary user gets root's file ownership from a user namespace, though no device nodes; nobody needs those, /dev is mounted.
     prefix = [] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--map-auto"]
     _run([*prefix, "sh", "-c", _FILE_SYSTEM, "sh", str(work), IMAGE_SIZE], log, {})
 
@@ -192,12 +198,38 @@ def _make_file_system(work: Path, log: Path) -> None:
 def _run(command: list[str], log: Path, environment: dict[str, str]) -> None:
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     with log.open("ab") as output:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, "PATH": path, **environment}, check=False
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "PATH": path, **environment},
+            start_new_session=True,
         )
-    if done.returncode != 0:
+        try:
+            status = process.wait()
+        except BaseException:
+            _end(process)
+            raise
+    if status != 0:
         errors = [
             line for line in log.read_text(errors="replace").splitlines() if line.startswith(("E:", "error", "mke2fs", "unshare", "tar:"))
         ]
-        last = errors[-1] if errors else "no message"
-        raise LabError(f"Building the lab's image failed in {command[0]} ({last}): see {log}, then run `python -m lab up` again.")
+        reason = errors[0] if errors else "no message"
+        raise LabError(f"Building the lab's image failed in {command[0]} ({reason}): see {log}, then run `python -m lab up` again.")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End an interrupted step with all its children; mmdebstrap clears up after itself when it is asked politely."""
+    for number, patience in ((signal.SIGINT, 20), (signal.SIGKILL, 5)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+
+
+def _remove(directory: Path) -> None:
+    """Remove a build's directory, also when an ordinary user's interrupted build left files of other ids in it."""
+    shutil.rmtree(directory, ignore_errors=True)
+    if directory.exists() and os.geteuid() != 0:
+        subprocess.run(["unshare", "--map-root-user", "--map-auto", "rm", "-rf", str(directory)], capture_output=True, check=False)
