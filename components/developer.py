@@ -33,9 +33,7 @@ class Developer(pulumi.ComponentResource):
     def __init__(self, name: str, args: DeveloperArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("wg-office:network:Developer", name, None, opts)
         developer = args.developer
-        self.keys = PeerKeys(
-            name, PeerKeysArgs(developer.rotation, public_key=developer.public_key), pulumi.ResourceOptions(parent=self)
-        )
+        self.keys = PeerKeys(name, PeerKeysArgs(developer.rotation, public_key=developer.public_key), pulumi.ResourceOptions(parent=self))
         client_keys = pulumi.Output.all(args.hub, self.keys.preshared_key, self.keys.private_key).apply(
             lambda made: ClientKeys(hub_public_key=made[0].public_key, preshared_key=made[1], private_key=made[2])
         )

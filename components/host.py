@@ -42,10 +42,11 @@ class Host(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("wg-office:network:Host", name, None, opts)
-        keys = []
+        user, keys = args.ssh.user, []
         if args.key_lines is not None:
-            keys = [self._command(f"{name}-keys", args, args.key_lines, hostscript.PUT_KEYS, hostscript.FORGET_KEYS, [])]
-        self._command(f"{name}-state", args, args.description, hostscript.APPLY, hostscript.REMOVE, keys)
+            put, forget = hostscript.keys_command(user, "keys"), hostscript.keys_command(user, "forget-keys")
+            keys = [self._command(f"{name}-keys", args, args.key_lines, put, forget, [])]
+        self._command(f"{name}-state", args, args.description, hostscript.apply_command(user), hostscript.remove_command(user), keys)
         self.register_outputs({})
 
     def _command(

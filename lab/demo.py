@@ -112,7 +112,9 @@ def main() -> int:
         console.print(f"demo: {error}", style="red")
         return 1
     console.print(
-        "developer e, at home behind NAT, reaches device d in the office behind NAT" if reached else "e does not reach d: python -m lab status",
+        "developer e, at home behind NAT, reaches device d in the office behind NAT"
+        if reached
+        else "e does not reach d: python -m lab status",
         style="green" if reached else "red",
     )
     return 0 if reached else 1
