@@ -77,7 +77,7 @@ def _description(args: MachineArgs) -> pulumi.Output[str]:
     named = [] if tunnel is None else [args.plan.name, *(peer.name for peer in tunnel.peers), *(peer.psk_of for peer in tunnel.peers)]
     names = pulumi.Output.all(**{name: args.keys[name].names for name in named}) if named else pulumi.Output.from_input({})
     return pulumi.Output.all(args.deployment, names).apply(
-        lambda made: render_description(args.plan, made[1], made[0], hostscript.script())
+        lambda made: render_description(args.plan, made[1], made[0], hostscript.scripts())
     )
 
 

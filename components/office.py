@@ -42,7 +42,8 @@ class Office(pulumi.ComponentResource):
     def __init__(self, name: str, args: OfficeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("wg-office:network:Office", name, None, opts)
         env = args.environment
-        peers = {peer.name: self._host_keys(peer, args) for peer in (env.hub, *env.gateways)}
+        hosts: tuple[HubModel | GatewayModel, ...] = (env.hub, *env.gateways)
+        peers = {peer.name: self._host_keys(peer, args) for peer in hosts}
         developers = {
             developer.name: Developer(
                 developer.name, DeveloperArgs(env, developer, peers[env.hub.name].names), pulumi.ResourceOptions(parent=self)

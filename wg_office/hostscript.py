@@ -7,15 +7,17 @@ prints its own text, so what varies goes through stdin.
 from pathlib import Path
 from typing import Literal
 
-SCRIPT_PATH = Path(__file__).parent.parent / "hostside" / "wg-office"
+from wg_office.render import Scripts
+
+HOSTSIDE = Path(__file__).parent.parent / "hostside"
 
 APPLIED_UNCONFIRMED = 75
 """The exit status by which the script asks to be run again over a new connection."""
 
 
-def script() -> str:
-    """The text of the host script."""
-    return SCRIPT_PATH.read_text(encoding="utf-8")
+def scripts() -> Scripts:
+    """The texts that travel to hosts."""
+    return Scripts(host=(HOSTSIDE / "wg-office").read_text(encoding="utf-8"), flows=(HOSTSIDE / "flows.awk").read_text(encoding="utf-8"))
 
 
 def apply_command(user: str) -> str:
@@ -29,7 +31,7 @@ def remove_command(user: str) -> str:
 
 
 def keys_command(user: str, verb: Literal["keys", "forget-keys"]) -> str:
-    """Puts or forgets the keys in stdin. They never touch a temporary file: bash reads the script, and the script the lines behind itself."""
+    """Puts or forgets the keys in stdin, which never touch a temporary file: bash reads the script, the script the lines behind it."""
     return _as_root(user, f"timeout -k 5 100 bash --norc -s -- {verb}")
 
 
@@ -46,4 +48,4 @@ def _as_root(user: str, command: str) -> str:
 def key_lines(deployment: str, keys: dict[str, str]) -> str:
     """The stdin of keys_command: the script, the deployment, then a line per key. A secret."""
     lines = "".join(f"{name} {value}\n" for name, value in sorted(keys.items()))
-    return f"{script()}deployment {deployment}\n{lines}"
+    return f"{scripts().host}deployment {deployment}\n{lines}"

@@ -10,6 +10,7 @@ from typing import Literal
 from netaddr import IPAddress, IPNetwork
 
 from wg_office.access import FirewallPolicy, host_rules
+from wg_office.checks import router_name
 from wg_office.fields import Endpoint
 from wg_office.model import Developer, Environment, Firewall, Gateway, Peer, Ssh
 
@@ -88,13 +89,13 @@ def hub_plan(env: Environment) -> HostPlan:
 
 
 def gateway_plan(env: Environment, gateway: Gateway) -> HostPlan:
-    """A gateway: one peer, the hub, by which all of the VPN and the LANs linked to this one are reached."""
-    linked = [env.gateway_of(site).lan.cidr for site in linked_sites(env, gateway.site)]
+    """A gateway: one peer, the hub, by which the VPN and the other LANs that this one exchanges packets with are reached."""
+    policy = host_rules(env, gateway.name)
     hub = PeerPlan(
         name=env.hub.name,
         title=f"{env.hub.name}, the hub",
         psk_of=gateway.name,
-        allowed_ips=(*vpn_prefixes(env), *linked),
+        allowed_ips=policy.remote,
         endpoint=env.hub.endpoint,
         keepalive=env.network.keepalive,
     )
@@ -104,9 +105,9 @@ def gateway_plan(env: Environment, gateway: Gateway) -> HostPlan:
         environment=env.environment,
         ssh=gateway.ssh,
         rollback_after=env.network.rollback_after,
-        tunnel=_tunnel(env, gateway, GATEWAY_PORT, [hub], linked),
+        tunnel=_tunnel(env, gateway, GATEWAY_PORT, [hub], (prefix for prefix in policy.remote if prefix not in vpn_prefixes(env))),
         firewall=gateway.firewall,
-        policy=host_rules(env, gateway.name),
+        policy=policy,
     )
 
 
@@ -116,7 +117,7 @@ def way_back_plans(env: Environment) -> tuple[HostPlan, ...]:
     for gateway in env.gateways:
         routes = way_back_routes(env, gateway)
         if gateway.router is not None and gateway.router.ssh is not None:
-            plans.append(_way_back_plan(env, f"{gateway.name}-router", "router", gateway.router.ssh, routes))
+            plans.append(_way_back_plan(env, router_name(gateway), "router", gateway.router.ssh, routes))
         plans += [_way_back_plan(env, device.name, "device", device.ssh, routes) for device in gateway.devices]
     return tuple(plans)
 
@@ -126,14 +127,8 @@ def way_back_routes(env: Environment, gateway: Gateway) -> tuple[Route, ...]:
 
     IPv4 only: LANs have no IPv6 of ours, so IPv6 stays among developers and hosts.
     """
-    linked = (env.gateway_of(site).lan.cidr for site in linked_sites(env, gateway.site))
-    return tuple(Route(destination, gateway.lan.address) for destination in (env.network.cidr, *linked))
-
-
-def linked_sites(env: Environment, site: str) -> tuple[str, ...]:
-    """The sites that this one exchanges packets with, in either direction, in the order of the file."""
-    pairs = [(link.from_, link.to) for link in env.links]
-    return tuple(g.site for g in env.active_gateways if (site, g.site) in pairs or (g.site, site) in pairs)
+    remote = host_rules(env, gateway.name).remote
+    return tuple(Route(destination, gateway.lan.address) for destination in remote if destination.version == 4)
 
 
 def vpn_prefixes(env: Environment) -> tuple[IPNetwork, ...]:

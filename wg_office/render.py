@@ -6,7 +6,7 @@ Room: the core. Every file written to a host is written here (and in firewall/),
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wg_office.firewall import nftables
+from wg_office import firewall
 from wg_office.keys import PublicNames
 from wg_office.plan import HostPlan, PeerPlan, Tunnel
 
@@ -27,6 +27,14 @@ class File:
     text: str
 
 
+@dataclass(frozen=True)
+class Scripts:
+    """The texts of hostside/ that travel with a description: the host script, and its judge of connections."""
+
+    host: str
+    flows: str
+
+
 def render_files(host: HostPlan, keys: Keys) -> tuple[File, ...]:
     """All files of a host, in the order in which its description lists them."""
     files: list[File] = []
@@ -39,7 +47,7 @@ def render_files(host: HostPlan, keys: Keys) -> tuple[File, ...]:
             File("/etc/sysctl.d/50-wg-office.conf", render_sysctl(host.tunnel)),
         ]
     if host.policy is not None and host.firewall is not None:
-        files.append(File("nftables.nft", nftables.render(host.policy)))
+        files += [File(path, text) for path, text in firewall.files(host.policy, host.firewall).items()]
     if host.routes:
         files.append(File("routes", "".join(f"{route.destination} via {route.via}\n" for route in host.routes)))
     files.append(File("/etc/systemd/system/wg-office.service", render_unit(host)))
@@ -111,8 +119,9 @@ def render_sysctl(tunnel: Tunnel) -> str:
 def render_unit(host: HostPlan) -> str:
     """The boot unit: a host's rules before its network, so that nothing is ever open; a router's routes once it is up."""
     order = (
-        "DefaultDependencies=no\nAfter=local-fs.target systemd-sysctl.service\nBefore=network-pre.target systemd-networkd.service\n"
-        "Wants=network-pre.target\nConflicts=shutdown.target\n"
+        "DefaultDependencies=no\nAfter=local-fs.target systemd-sysctl.service nftables.service ufw.service\n"
+        "Before=network-pre.target systemd-networkd.service\nWants=network-pre.target\nConflicts=shutdown.target\n"
+        "# A restart of these flushes rules, ours among them.\nPartOf=nftables.service ufw.service\n"
         if host.tunnel is not None
         else "After=network-online.target\nWants=network-online.target\n"
     )
@@ -130,7 +139,7 @@ WantedBy=multi-user.target
 """
 
 
-def render_description(host: HostPlan, keys: Keys, deployment: str, script: str) -> str:
+def render_description(host: HostPlan, keys: Keys, deployment: str, scripts: Scripts) -> str:
     """The one text that a host is given: who it is, its files, and last the script that brings it there.
 
     It holds no secret. The operator's connection stands in it as a comment, because Pulumi shows the connection itself as a secret.
@@ -146,8 +155,8 @@ def render_description(host: HostPlan, keys: Keys, deployment: str, script: str)
     ]
     if host.tunnel is not None:
         header.append(f"interface {host.tunnel.interface}")
-    sections = "".join(_section(file) for file in render_files(host, keys))
-    return "\n".join(header) + "\n" + sections + f"{SCRIPT_MARK}\n{script}"
+    files = [*render_files(host, keys), *([File("flows.awk", scripts.flows)] if host.policy is not None else [])]
+    return "\n".join(header) + "\n" + "".join(_section(file) for file in files) + f"{SCRIPT_MARK}\n{scripts.host}"
 
 
 def _section(file: File) -> str:
