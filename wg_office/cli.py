@@ -1,35 +1,59 @@
 """The command line of the core: what can be said about an environment without Pulumi and without dialling anybody.
 
-Exit status: 0 fine, 1 the file has faults, 2 wrong usage or a file that cannot be read.
+Only `handout` asks Pulumi, for what a stack holds. Exit status: 0 fine, 1 the file has faults or a hand-out cannot be made,
+2 wrong usage or a file that cannot be read.
 """
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from rich.console import Console
 
+from wg_office import access_report
+from wg_office.document import parse
 from wg_office.faults import Faults, Unreadable
+from wg_office.handout import HandoutError, run_handout
+from wg_office.hostscript import scripts
+from wg_office.instructions import by_hand
+from wg_office.keys import PublicNames
 from wg_office.load import Report, inspect, load
-from wg_office.model import Environment
+from wg_office.model import Developer, Environment, Peer
+from wg_office.plan import HostPlan, plan
+from wg_office.render import File, Keys, render_files
 from wg_office.schema import schema_text
+from wg_office.stack import StackError, developer_confs, stack_outputs
 
 FAULTY, UNUSABLE = 1, 2
 
+GENERATED_ON_APPLY = "(generated on apply)"
+
+_WIDE = 200
+"""Columns of a table that goes into a file or pipe."""
+
+_EXAMPLES = """Examples:
+
+    python -m wg_office check configs/dev.yaml
+
+    python -m wg_office access configs/dev.yaml
+
+    python -m wg_office render configs/dev.yaml --host z
+
+    python -m wg_office handout e --file configs/dev.yaml"""
+
 app = typer.Typer(
-    help="Checks and shows what an office environment means, without Pulumi and without dialling anybody.",
+    help=f"""Checks and shows what an office environment means, without dialling anybody.
+
+{_EXAMPLES}""",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-@app.callback()
-def _main() -> None:
-    """Keeps subcommands subcommands, however few there are."""
 
 
 # --- helpers for all commands ------------------------------------------------------------------------------------------------------------
@@ -38,6 +62,12 @@ def _main() -> None:
 def complain(line: str, *, colour: str = typer.colors.RED) -> None:
     """One line on stderr; coloured on a terminal only, which is click's doing."""
     typer.echo(typer.style(line, fg=colour), err=True)
+
+
+def stop(line: str, status: int = UNUSABLE) -> NoReturn:
+    """One line on stderr, and the end."""
+    complain(line)
+    raise typer.Exit(status)
 
 
 def fail(faults: Faults) -> NoReturn:
@@ -60,6 +90,9 @@ def environment_of(file: Path) -> Environment:
     """The environment of a file for commands that only show things: host keys may be missing."""
     with faults_reported():
         return load(file, require_host_keys=False)
+
+
+EnvironmentFile = Annotated[Path, typer.Argument(help="An environment file, such as configs/dev.yaml", metavar="FILE", show_default=False)]
 
 
 # --- check and schema --------------------------------------------------------------------------------------------------------------------
@@ -127,4 +160,122 @@ def schema() -> None:
     typer.echo(schema_text(), nl=False)
 
 
-# --- what the environment means: render, access, status, handout are registered here -----------------------------------------------------
+# --- render ------------------------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def render(
+    file: EnvironmentFile,
+    host: Annotated[str | None, typer.Option(help="Only this host's files", metavar="NAME", show_default=False)] = None,
+    with_script: Annotated[bool, typer.Option("--script", help="Also print, once at the end, what runs on the hosts")] = False,
+) -> None:
+    """Print every file that every host would get, for the review of a first installation.
+
+    Keys do not exist before the deployment and secret ones never stand in these files: `(generated on apply)` stands for their names.
+
+    Example: python -m wg_office render configs/dev.yaml --host z
+    """
+    environment = environment_of(file)
+    plans = plan(environment)
+    chosen = [each for each in plans if host in (None, each.name)]
+    if not chosen:
+        stop(f"{file}: {environment.environment} has no host {host}; it has {', '.join(each.name for each in plans)}")
+    keys = placeholders(environment)
+    for each in chosen:
+        typer.echo(f"{_introduced(each)}\n")
+        for rendered in render_files(each, keys):
+            typer.echo(_under_heading(each.name, rendered))
+    if host is None:
+        for instruction in by_hand(environment):
+            typer.echo(f"# by hand: {instruction}\n")
+    if with_script:
+        texts = scripts()
+        for travelling in (File("wg-office", texts.host), File("flows.awk", texts.flows)):
+            typer.echo(_under_heading("the hub and every gateway" if travelling.path == "flows.awk" else "every host", travelling))
+
+
+def placeholders(environment: Environment) -> Keys:
+    """What stands for keys before they exist; a public key that a developer brought is known."""
+    return {
+        peer.name: PublicNames(_own_key(peer) or GENERATED_ON_APPLY, GENERATED_ON_APPLY, GENERATED_ON_APPLY) for peer in environment.peers
+    }
+
+
+def _own_key(peer: Peer) -> str | None:
+    return peer.public_key if isinstance(peer, Developer) else None
+
+
+def _introduced(host: HostPlan) -> str:
+    through = ", through the hub" if host.ssh.via is not None else ""
+    key = host.ssh.host_key_fingerprint or "not known yet"
+    return f"# host {host.name}, {host.role} of {host.environment}; reached as {host.ssh.address}{through}, host key {key}"
+
+
+def _under_heading(host: str, file: File) -> str:
+    return f"==> {host}: {file.path}\n{file.text}"
+
+
+# --- access ------------------------------------------------------------------------------------------------------------------------------
+
+
+class TableFormat(StrEnum):
+    """How the access table is printed."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+
+
+@app.command()
+def access(
+    file: EnvironmentFile,
+    table_format: Annotated[TableFormat, typer.Option("--format", help="For a terminal, a document, or a spreadsheet")] = TableFormat.TABLE,
+) -> None:
+    """Print who may reach what, and which line of the file says so. What is not in the table is not possible.
+
+    Example: python -m wg_office access configs/dev.yaml --format csv > access.csv
+    """
+    environment = environment_of(file)
+    lines = parse(file.read_text(encoding="utf-8-sig")).line
+    match table_format:
+        case TableFormat.MARKDOWN:
+            typer.echo(access_report.markdown(environment, lines), nl=False)
+        case TableFormat.CSV:
+            typer.echo(access_report.csv_text(environment, lines), nl=False)
+        case TableFormat.TABLE:
+            console = Console()
+            # rich takes a pipe to be 80 columns wide, where the cells would be folded beyond reading.
+            (console if console.is_terminal else Console(width=_WIDE)).print(access_report.table(environment, lines))
+
+
+# --- handout -----------------------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def handout(
+    name: Annotated[str, typer.Argument(help="A developer of the file", metavar="NAME", show_default=False)],
+    file: Annotated[Path, typer.Option(help="The environment file", metavar="FILE", show_default=False)],
+    stack: Annotated[str | None, typer.Option(help="The stack; left out: the one called like the environment", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it; left out: handout-ENVIRONMENT-NAME.html here", show_default=False)
+    ] = None,
+    as_zip: Annotated[bool, typer.Option("--zip", help="A zip with the page and the WireGuard files")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already")] = False,
+) -> None:
+    """Write the page that a developer gets: the WireGuard files, how to set them up, and what may be reached.
+
+    It holds the developer's private key: readable for you only, to be handed over in private and then removed.
+    The stack must have been deployed, and `pulumi` must be on the PATH (in this clone: eval "$(make -s env)").
+
+    Example: python -m wg_office handout e --file configs/dev.yaml --zip
+    """
+    environment = environment_of(file)
+    if name not in [developer.name for developer in environment.developers]:
+        known = ", ".join(developer.name for developer in environment.developers) or "none yet"
+        stop(f"{file}: {environment.environment} has no developer {name}; it has {known}")
+    try:
+        confs = developer_confs(stack_outputs(stack or environment.environment), name)
+        written = run_handout(environment, name, confs, out, as_zip=as_zip, force=force)
+    except (HandoutError, StackError) as error:
+        stop(str(error), FAULTY)
+    typer.echo(f"{written}: for {name} only; hand it over in private, then remove it")
