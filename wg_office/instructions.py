@@ -21,9 +21,7 @@ def _needs_a_person(gateway: Gateway) -> bool:
 
 def _static_route(env: Environment, gateway: Gateway) -> str:
     router = gateway.router.address if gateway.router is not None else None
-    where = f"its router {router}" if router is not None else f"the default gateway of {gateway.lan.cidr}"
+    where = f"the router {router}" if router is not None else f"the default gateway of {gateway.lan.cidr}"
     routes = " and ".join(f"{route.destination} via {route.via}" for route in way_back_routes(env, gateway))
-    return (
-        f"site {gateway.site}: on {where}, add the static route {routes}, so that answers to developers find the way back. "
-        f"On Linux: {'; '.join(route_commands(env, gateway))}"
-    )
+    # Short, because Pulumi cuts a long line where it shows outputs.
+    return f"site {gateway.site}: on {where} add the static route {routes}. On Linux: {'; '.join(route_commands(env, gateway))}"
