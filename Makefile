@@ -39,10 +39,22 @@ env: $(VENV) ## for eval: a shell in the demo's environment
 demo: toolchain lab ## from nothing to a developer's ping of a device in the office
 	@$(ENV) && .venv/bin/python -m lab.demo
 
+# Debian packages that the checks and tests use beyond Python's; the lab installs its own.
+TEST_PACKAGES := shellcheck wireguard-tools openssh-server openssh-client procps iproute2 nftables iptables conntrack firewalld dbus mawk \
+	chromium zbar-tools fonts-wqy-microhei
+
+.PHONY: packages
+packages: ## the operating system's packages for checks and tests
+	@missing=$$(for package in $(TEST_PACKAGES); do dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q ' installed' || echo $$package; done | xargs); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ]; then echo "the tests need packages: sudo apt-get install --no-install-recommends $$missing" >&2; exit 1; fi; \
+	echo "packages: installing $$missing" >&2; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >.apt.log 2>&1 \
+		|| { tail -n 5 .apt.log >&2; exit 1; }; rm -f .apt.log
+
 .PHONY: check
-check: $(VENV) ## style, types and shell
+check: $(VENV) packages ## style, types and shell
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy
-	@command -v shellcheck >/dev/null || .venv/bin/python -m lab.hostpackages shellcheck
 	@shellcheck $(SHELL_FILES)
 
 .PHONY: format
@@ -50,20 +62,20 @@ format: $(VENV) ## put the Python files into shape
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
 .PHONY: test-unit
-test-unit: $(VENV) ## the tests that need nothing
+test-unit: $(VENV) packages ## the tests that need nothing
 	@.venv/bin/python -m pytest tests/unit -q
 
 .PHONY: test-engine
-test-engine: toolchain ## the tests that need the Pulumi engine
+test-engine: toolchain packages ## the tests that need the Pulumi engine
 	@$(ENV) && .venv/bin/python -m pytest tests/engine -q
 
 .PHONY: test-lab
-test-lab: toolchain lab ## the tests that need the lab
+test-lab: toolchain lab packages ## the tests that need the lab
 	@$(ENV) && .venv/bin/python -m pytest tests/lab -q
 
 .PHONY: test
-test: toolchain lab ## all tests
-	@$(ENV) && .venv/bin/python -m pytest tests
+test: packages toolchain lab ## all tests
+	@$(ENV) && .venv/bin/python -m pytest tests --durations=15
 
 .PHONY: clean
 clean: ## take away all that this clone has made, the running lab included
