@@ -1,0 +1,249 @@
+"""The real program of this clone on the lab's machines: an isolated stack, an environment file, and eyes on both ends."""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stacks import Stack
+
+from lab import Lab
+from lab.demo import connect, follow_instructions
+from lab.nodes import VM
+
+CLONE = Path(__file__).resolve().parent.parent.parent
+HOSTS = ("z", "a", "c", "r1")
+TUNNEL_HOSTS = ("z", "a", "c")
+LAPTOPS = ("e", "f")
+VPN = "10.70.0.0/16"
+HUB, E, F = "10.70.0.1", "10.70.0.4", "10.70.0.5"
+D, B = "192.168.200.244", "192.168.201.50"
+
+ENVIRONMENT = """\
+environment: job
+known_hosts: {known_hosts}
+network: {{cidr: 10.70.0.0/16, mtu: 1280, keepalive: 15, interface: wg0}}
+hub:
+  name: z
+  address: 10.70.0.1
+  endpoint: 203.0.113.10:51820
+  ssh: {{host: 127.0.0.1, port: {z}}}
+gateways:
+  - name: a
+    site: shenzhen
+    address: 10.70.0.2
+    lan: {{cidr: 192.168.201.0/24, address: 192.168.201.247}}
+    return_path: static-route
+    ssh: {{host: 127.0.0.1, port: {a}}}
+    router: {{address: 192.168.201.1, ssh: {{host: 127.0.0.1, port: {r1}}}}}
+  - name: c
+    site: beijing
+    address: 10.70.0.3
+    lan: {{cidr: 192.168.200.0/24, address: 192.168.200.248}}
+    return_path: static-route
+    ssh: {{host: 127.0.0.1, port: {c}}}
+    router: {{address: 192.168.200.1}}
+developers:
+  - name: e
+    address: 10.70.0.4
+    access: [shenzhen, beijing, {{developer: f}}]
+  - name: f
+    address: 10.70.0.5
+    access:
+      - {{site: beijing, hosts: [192.168.200.244], ports: [22/tcp, 443/tcp, icmp]}}
+      - {{developer: e}}
+"""
+G = """\
+  - name: g
+    address: 10.70.0.6
+    access: [{site: beijing, hosts: [192.168.200.244], ports: [icmp]}]
+"""
+
+# What a person would look at to see whether a machine is as it was.
+LOOK = r"""
+cd /
+echo '# files'; find /etc -xdev -type f -exec sha256sum {} + | sort -k2
+echo '# modes and links'; find /etc -xdev -printf '%y %m %u:%g %p %l\n' | sort -k4
+echo '# links'; ip -o link show | sed 's/^[0-9]*: //' | sort
+echo '# addresses'; ip -o address show scope global | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort
+echo '# routes'; for v in -4 -6; do ip $v route show table all | sed 's/expires [0-9]*sec//; s/  *$//' | sort; done
+echo '# rules'; ip -4 rule show; ip -6 rule show
+echo '# sysctl'; sysctl -a 2>/dev/null | grep -E '^net\.ipv[46]\.(ip_forward|conf\.|fwmark|route\.)' | sort
+echo '# firewall'; nft -s list ruleset
+echo '# units'; systemctl list-unit-files --state=enabled,disabled,masked --no-legend --no-pager | sort
+echo '# timers and networkd at run time'; ls /run/systemd/network /run/systemd/transient 2>/dev/null | grep -E 'wg' || true
+systemctl is-active systemd-networkd || true
+"""
+
+
+@dataclass
+class Seen:
+    """The command lines of all processes that ran, here and in the virtual machine (there with their environments)."""
+
+    here: set[str] = field(default_factory=set)
+    there: str = ""
+
+
+@dataclass
+class Deployment:
+    """A stack of the real program, and the lab it is deployed to."""
+
+    lab: Lab
+    stack: Stack
+    environment_file: Path
+    before: dict[str, str]
+    up_said: str = ""
+    destroyed: bool = False
+    seen: Seen = field(default_factory=Seen)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, *, with_g: bool = False) -> None:
+        """Write the environment file, with or without developer g."""
+        ports = {name: self.lab.port(name) for name in HOSTS}
+        self.environment_file.write_text(ENVIRONMENT.format(known_hosts=self.lab.known_hosts, **ports) + (G if with_g else ""))
+
+    def up(self) -> str:
+        """`pulumi up`; afterwards the outputs are those of the new state."""
+        said = self.stack.up()
+        self.outputs = self.stack.outputs()
+        return said
+
+    def conf(self, developer: str) -> str:
+        """A developer's wg-quick file."""
+        return str(self.outputs[f"dev_{developer}_conf"])
+
+    def connect(self, laptop: str) -> None:
+        """Bring a laptop's tunnel up with the stack's output."""
+        connect(self.lab, laptop, self.conf(laptop))
+
+    def reaches(self, laptop: str, address: str, count: int = 3) -> bool:
+        """Whether any ping of a few is answered."""
+        return self.lab.exec(laptop, ["ping", "-n", f"-c{count}", "-i0.3", "-W3", address], check=False).returncode == 0
+
+    def comes_to_reach(self, laptop: str, address: str, seconds: float = 240) -> bool:
+        """Whether a ping is answered within a time; a handshake after a reboot may take a keepalive interval or two."""
+        deadline = time.monotonic() + seconds
+        while not self.reaches(laptop, address, count=1):
+            if time.monotonic() > deadline:
+                return False
+        return True
+
+    def secrets(self) -> dict[str, str]:
+        """Every private and preshared key and generated secret of the deployment, and the operator's key, by a name for messages."""
+        found = {}
+        for name in TUNNEL_HOSTS:
+            listing = self.lab.exec(name, ["sh", "-c", "cd /etc/wg-office/keys && for k in *; do echo $k $(cat $k); done"]).stdout
+            found |= {f"{name}:{line.split()[0]}": line.split()[1] for line in listing.splitlines()}
+        for name in ("e", "f", "g"):
+            text = str(self.outputs.get(f"dev_{name}_conf", ""))
+            found |= {f"{name}:{kind}": key for kind, key in re.findall(r"^(PrivateKey|PresharedKey) *= *(\S+)", text, re.MULTILINE)}
+        shown = json.loads(self.stack.pulumi("stack", "export", "--show-secrets"))
+        for one in shown["deployment"]["resources"]:
+            if one["type"] == "random:index/randomPassword:RandomPassword":
+                found[one["urn"].rpartition("::")[2]] = json.loads(one["outputs"]["result"]["plaintext"])
+        found["the operator's key"] = self.lab.key.read_text().splitlines()[2]
+        return found
+
+
+def fresh(lab: Lab) -> dict[str, str]:
+    """Give the machines back their first state, whatever ran before, and say what that is."""
+    for laptop in LAPTOPS:
+        disconnect(lab, laptop)
+    lab.exec("r2", ["ip", "route", "flush", "exact", VPN], check=False)
+    reset(lab)
+    return looks(lab)
+
+
+def reset(lab: Lab) -> None:
+    """Give the machines back their first state."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lab.reset_node, HOSTS))
+
+
+def disconnect(lab: Lab, laptop: str) -> None:
+    """End all tunnels of a laptop and forget their files."""
+    each = "for c in /etc/wireguard/*.conf; do [ -e $c ] || continue; wg-quick down $(basename $c .conf) 2>/dev/null; rm -f $c; done"
+    lab.exec(laptop, ["sh", "-c", each])
+
+
+def looks(lab: Lab) -> dict[str, str]:
+    """What each machine looks like now."""
+    with ThreadPoolExecutor() as pool:
+        texts = pool.map(lambda name: lab.exec(name, ["sh", "-c", LOOK]).stdout, HOSTS)
+    return dict(zip(HOSTS, texts, strict=True))
+
+
+def job_stack(folder: Path, environment: Mapping[str, str], lab: Lab) -> tuple[Stack, Path]:
+    """An isolated stack whose program is this clone's, and its environment file."""
+    home, backend = folder / "home", folder / "backend"
+    backend.mkdir(parents=True)
+    home.mkdir()
+    plugins = Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
+    (home / "plugins").symlink_to(plugins)
+    (folder / "__main__.py").symlink_to(CLONE / "__main__.py")
+    project = (CLONE / "Pulumi.yaml").read_text().replace("virtualenv: .venv", f"virtualenv: {CLONE / '.venv'}")
+    (folder / "Pulumi.yaml").write_text(project)
+    own = {
+        "PULUMI_HOME": str(home),
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_CONFIG_PASSPHRASE": "job-passphrase",
+        "PYTHONPATH": str(CLONE),
+    }
+    stack = Stack(folder, {**environment, **own}, "job")
+    stack.pulumi("stack", "init", "job")
+    environment_file = folder / "environment.yaml"
+    stack.pulumi("config", "set", "environment", str(environment_file))
+    stack.pulumi("config", "set", "sshKeyFile", str(lab.key))
+    return stack, environment_file
+
+
+def do_by_hand(deployment: Deployment) -> None:
+    """Follow the instructions in the outputs as the person at Beijing's router would."""
+    follow_instructions(deployment.lab, deployment.outputs["by_hand"])
+
+
+WATCH = """
+while [ -e /run/watching ]; do
+  cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | sort -u >>/run/watched
+  sleep 0.3
+done
+"""
+
+
+@contextmanager
+def watching(lab: Lab) -> Iterator[Seen]:
+    """Sample the process lists of this machine and of all nodes (they are processes of the virtual machine) as fast as is fair."""
+    seen, done = Seen(), threading.Event()
+
+    def look_here() -> None:
+        while not done.wait(0.02):
+            for process in Path("/proc").glob("[0-9]*"):
+                try:
+                    seen.here.add((process / "cmdline").read_text(errors="replace"))
+                except OSError:
+                    continue
+
+    lab.exec(VM, ["sh", "-c", ": >/run/watched; : >/run/watching"])
+    thread = threading.Thread(target=look_here)
+    with lab.popen(VM, ["sh", "-c", WATCH]) as there:
+        thread.start()
+        try:
+            yield seen
+        finally:
+            done.set()
+            thread.join()
+            lab.exec(VM, ["rm", "-f", "/run/watching"])
+            there.wait(60)
+            seen.there = lab.exec(VM, ["sort", "-u", "/run/watched"]).stdout
+            lab.exec(VM, ["rm", "-f", "/run/watched"])
+
+
+def found_in(text: str, secrets: Mapping[str, str]) -> list[str]:
+    """The names of the secrets whose text appears."""
+    return sorted(name for name, secret in secrets.items() if secret in text)
