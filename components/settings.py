@@ -6,7 +6,8 @@ from pathlib import Path
 import pulumi
 
 from components.host import Operator
-from wg_office.faults import Faults
+from wg_office.faults import Faults, Unreadable
+from wg_office.keys import public_key
 from wg_office.load import load
 from wg_office.model import Environment
 
@@ -16,12 +17,11 @@ def environment() -> Environment:
     path = Path(pulumi.Config().get("environment") or f"configs/{pulumi.get_stack()}.yaml")
     try:
         return load(path)
+    except Unreadable as unreadable:
+        remedy = f"Stack {pulumi.get_stack()} needs its environment file: pulumi config set environment configs/NAME.yaml"
+        raise pulumi.RunError(f"{unreadable}\n{remedy}") from None
     except Faults as faults:
         raise pulumi.RunError(f"{path} cannot be deployed:\n{faults}") from None
-    except OSError as error:
-        raise pulumi.RunError(
-            f"{path}: {error.strerror}. Write the environment file, or name it: pulumi config set environment configs/NAME.yaml"
-        ) from None
 
 
 def operator() -> Operator:
@@ -33,11 +33,15 @@ def operator() -> Operator:
     path = config.get("sshKeyFile")
     if path is None:
         return Operator()
+    remedy = "Set sshKeyFile to the file of a private key, or sshKey (secret) to the key itself; without both, the SSH agent is used"
     try:
-        return Operator(pulumi.Output.secret(Path(path).expanduser().read_text(encoding="utf-8")))
-    except OSError as error:
-        remedy = "Set sshKeyFile to a key file, or sshKey (secret) to the key"
-        raise pulumi.RunError(f"the operator's SSH key {path}: {error.strerror}. {remedy}") from None
+        text = Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not text"
+        raise pulumi.RunError(f"the operator's SSH key {path}: {reason}. {remedy}") from None
+    if "PRIVATE KEY" not in text:
+        raise pulumi.RunError(f"the operator's SSH key {path}: is no private key. {remedy}")
+    return Operator(pulumi.Output.secret(text))
 
 
 def adopted_keys() -> dict[str, pulumi.Output[str]]:
@@ -45,5 +49,20 @@ def adopted_keys() -> dict[str, pulumi.Output[str]]:
     found = pulumi.Config().get_secret_object("privateKeys")
     if found is None:
         return {}
-    names = pulumi.Config().get_object("privateKeys") or {}
-    return {name: found.apply(itemgetter(name)) for name in names}
+    made = pulumi.Config().get_object("privateKeys")
+    if not isinstance(made, dict):
+        raise pulumi.RunError("privateKeys must hold a key per peer: pulumi config set --secret --path 'privateKeys.NAME'")
+    for name, key in made.items():
+        if not _is_private_key(key):
+            raise pulumi.RunError(
+                f"privateKeys.{name} is no WireGuard private key (44 characters, as `wg genkey` prints it): "
+                f"pulumi config set --secret --path 'privateKeys.{name}' (paste the key)"
+            )
+    return {name: found.apply(itemgetter(name)) for name in made}
+
+
+def _is_private_key(key: object) -> bool:
+    try:
+        return isinstance(key, str) and bool(public_key(key))
+    except ValueError:
+        return False

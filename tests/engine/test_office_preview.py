@@ -1,0 +1,167 @@
+"""The program itself with the real engine: previews, and what bad input gets. Nothing here ever applies anything to a host."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sshd import LOOPBACK, Sshd, free_port, new_key
+from stacks import Stack, StackFactory
+
+CLONE = Path(__file__).resolve().parent.parent.parent
+PARTS = ("components", "wg_office", "hostside")
+ADOPTED = "8GUOAOKKNOFJnJZTmNzrvfG1zRYT9scYOLQFdUBNTWQ="
+
+ENVIRONMENT = """\
+environment: test
+network: {{cidr: 10.70.0.0/16}}
+hub:
+  name: z
+  address: 10.70.0.1
+  endpoint: 203.0.113.10:51820
+  ssh: {{host: 127.0.0.1, port: {hub_port}, user: {user}, host_key: {hub_key}}}
+gateways:
+  - name: a
+    site: shenzhen
+    address: 10.70.0.2
+    lan: {{cidr: 192.168.201.0/24, address: 192.168.201.247}}
+    return_path: static-route
+    ssh: {{host: 127.0.0.1, port: {gateway_port}, user: {user}, host_key: {gateway_key}}}
+    router: {{address: 192.168.201.1}}
+developers:
+  - {{name: e, address: 10.70.0.4, access: [shenzhen]}}
+"""
+
+OfficeFactory = Callable[..., Stack]
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> dict[str, str]:
+    """Host keys for the file, and the operator's key."""
+    made = {name: new_key(tmp_path / name).with_suffix(".pub").read_text().strip() for name in ("hub", "gateway")}
+    return {**made, "operator": new_key(tmp_path / "operator").read_text()}
+
+
+@pytest.fixture
+def office(tmp_path: Path, stack_factory: StackFactory, keys: dict[str, str]) -> OfficeFactory:
+    """Makes stacks of a copy of the clone's program: nothing that a test does reaches the clone's own stack."""
+
+    def make(environment: str | None = ENVIRONMENT, name: str = "test", **given: object) -> Stack:
+        stack = stack_factory(name=name)
+        for part in PARTS:
+            shutil.copytree(CLONE / part, stack.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for file in ("__main__.py", "Pulumi.yaml"):
+            shutil.copy(CLONE / file, stack.folder / file)
+        for file in stack.folder.glob("Pulumi.*.yaml"):
+            file.unlink()
+        (stack.folder / ".venv").symlink_to(CLONE / ".venv")
+        own = Stack(stack.folder, {key: value for key, value in stack.environment.items() if key != "PYTHONPATH"}, name)
+        own.pulumi("stack", "init", name)
+        own.pulumi("config", "set", "sshKeyFile", str(tmp_path / "operator"))
+        if environment is not None:
+            usual = {"hub_port": free_port(), "gateway_port": free_port(), "user": "root"}
+            text = environment.format(**{**usual, "hub_key": keys["hub"], "gateway_key": keys["gateway"], **given})
+            (own.folder / "office.yaml").write_text(text)
+            own.pulumi("config", "set", "environment", "office.yaml")
+        return own
+
+    return make
+
+
+def test_the_first_preview_shows_what_is_to_be_made_and_dials_nobody(office: OfficeFactory, sshd: Sshd, second_sshd: Sshd) -> None:
+    stack = office(hub_port=sshd.port, hub_key=sshd.host_key, gateway_port=second_sshd.port, gateway_key=second_sshd.host_key)
+    said = stack.preview()
+    assert "deployment (generated on apply)" in said
+    assert "# z, the hub" in said
+    assert "dev_e_conf" in said
+    assert "wg-office:network:Gateway" in said
+    assert "warning" not in said
+    assert "Traceback" not in said
+    # The fixture's own look whether the server answers leaves one line there.
+    assert "publickey" not in sshd.log + second_sshd.log
+
+
+def test_a_preview_shows_no_secret_it_knows(office: OfficeFactory, keys: dict[str, str]) -> None:
+    stack = office(ENVIRONMENT.replace("  address: 10.70.0.1\n", "  address: 10.70.0.1\n  adopt_key: true\n"))
+    stack.pulumi("config", "set", "--secret", "--path", "privateKeys.z", ADOPTED)
+    said = stack.preview("--show-config", "--debug")
+    assert '"z":"[secret]"' in said, "the preview had the adopted key"
+    assert ADOPTED not in said
+    body = keys["operator"].splitlines()[2]
+    assert body not in said
+    assert ADOPTED in stack.pulumi("config", "--show-secrets"), "the search would have found it"
+
+
+def test_a_broken_environment_file_gets_a_line_per_fault_and_no_traceback(office: OfficeFactory) -> None:
+    broken = ENVIRONMENT.replace("address: 10.70.0.4", "address: 10.71.0.4").replace("return_path", "retrun_path")
+    said = office(broken).preview(fails=True)
+    assert "office.yaml cannot be deployed:" in said
+    assert "office.yaml:13 gateways[0].retrun_path: is not a known field; did you mean return_path?" in said
+    assert "office.yaml:17 developers[0].address: " in said
+    assert "Traceback" not in said
+
+
+def test_a_stack_without_its_configuration_is_told_what_to_set(office: OfficeFactory) -> None:
+    said = office(environment=None, name="fresh").preview(fails=True)
+    assert "configs/fresh.yaml: cannot be read: No such file or directory" in said
+    assert "pulumi config set environment" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"), [("nowhere", "No such file or directory"), (".", "Is a directory"), ("hub.pub", "is no private key")]
+)
+def test_an_operator_key_file_that_is_none_is_named(office: OfficeFactory, tmp_path: Path, file: str, reason: str) -> None:
+    stack = office()
+    stack.pulumi("config", "set", "sshKeyFile", str(tmp_path / file))
+    said = stack.preview(fails=True)
+    assert f"the operator's SSH key {tmp_path / file}: {reason}. Set sshKeyFile" in said
+    assert "Traceback" not in said
+
+
+def test_a_private_key_to_adopt_that_is_none_is_named_and_not_shown(office: OfficeFactory) -> None:
+    stack = office()
+    stack.pulumi("config", "set", "--secret", "--path", "privateKeys.z", "no-key-at-all")
+    said = stack.preview(fails=True)
+    assert "privateKeys.z is no WireGuard private key" in said
+    assert "no-key-at-all" not in said
+    assert "Traceback" not in said
+
+
+def test_a_wrong_passphrase_is_a_clear_error(office: OfficeFactory) -> None:
+    stack = office()
+    stack.pulumi("config", "set", "--secret", "--path", "privateKeys.z", ADOPTED)
+    said = stack.preview(fails=True, PULUMI_CONFIG_PASSPHRASE="not it")
+    assert "incorrect passphrase" in said
+    assert "Traceback" not in said
+
+
+def test_an_unreachable_host_is_named_with_its_address_within_a_minute(office: OfficeFactory) -> None:
+    port = free_port()
+    stack = office(hub_port=port)
+    began = time.monotonic()
+    said = stack.up(fails=True)
+    assert time.monotonic() - began < 60
+    assert f"z: root@{LOOPBACK}:{port} cannot be reached." in said
+    assert f"ssh-keyscan -t ed25519 -p {port} {LOOPBACK}" in said
+    assert f"dial tcp {LOOPBACK}:{port}: connect: connection refused" in said
+    assert "Traceback" not in said
+
+
+def test_a_wrong_host_key_is_told_with_the_host_and_how_to_check(office: OfficeFactory, sshd: Sshd, second_sshd: Sshd) -> None:
+    # The pinned keys are not this server's, so that nobody can log in, let alone run anything.
+    said = office(hub_port=sshd.port, gateway_port=second_sshd.port).up("--continue-on-error", fails=True)
+    assert f"z: root@{LOOPBACK}:{sshd.port} shows another host key than the pinned one (SHA256:" in said
+    assert f"a: root@{LOOPBACK}:{second_sshd.port} shows another host key" in said
+    assert "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" in said
+    assert "Traceback" not in said
+    assert sshd.dials + second_sshd.dials == 0
+
+
+def test_a_host_that_does_not_let_the_operator_in_is_told(office: OfficeFactory, sshd: Sshd) -> None:
+    # The operator's key is none that this server accepts.
+    said = office(hub_port=sshd.port, hub_key=sshd.host_key, user=sshd.user).up(fails=True)
+    assert f"z: {sshd.user}@{LOOPBACK}:{sshd.port} does not let the operator in." in said
+    assert "Traceback" not in said
+    assert sshd.dials == 0
