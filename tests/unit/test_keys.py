@@ -3,11 +3,12 @@
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wg_office import keys
 
+unhurried = settings(deadline=None)
 secrets = st.text(alphabet="ABCXYZabcxyz0189", min_size=1, max_size=keys.SECRET_LENGTH)
 
 # RFC 7748, section 6.1, in hexadecimal.
@@ -38,6 +39,7 @@ def test_what_is_no_key_has_no_public_key(text: str) -> None:
         keys.public_key(text)
 
 
+@unhurried
 @given(secrets)
 def test_private_keys_are_32_bytes_and_clamped(secret: str) -> None:
     raw = base64.b64decode(keys.private_key(secret), validate=True)
@@ -46,6 +48,7 @@ def test_private_keys_are_32_bytes_and_clamped(secret: str) -> None:
     assert raw[31] >> 6 == 0b01
 
 
+@unhurried
 @given(secrets)
 def test_the_same_secret_gives_the_same_keys_and_each_purpose_its_own(secret: str) -> None:
     made = (keys.private_key(secret), keys.preshared_key(secret), keys.deployment_id(secret))
@@ -55,6 +58,7 @@ def test_the_same_secret_gives_the_same_keys_and_each_purpose_its_own(secret: st
     assert not any(each.startswith(bytes.fromhex(made[2])) for each in raw)
 
 
+@unhurried
 @given(secrets, secrets)
 def test_different_secrets_give_different_keys(one: str, other: str) -> None:
     for derived in (keys.private_key, keys.preshared_key, keys.deployment_id):
@@ -68,6 +72,7 @@ def test_keys_stay_as_they_were_deployed() -> None:
     assert keys.deployment_id("A" * 43) == "4879d96e40484a8c"
 
 
+@unhurried
 @given(secrets)
 def test_names_give_no_secret_away(secret: str) -> None:
     private, preshared = keys.private_key(secret), keys.preshared_key(secret)
@@ -79,6 +84,7 @@ def test_names_give_no_secret_away(secret: str) -> None:
     assert made.public_key == keys.public_key(private)
 
 
+@unhurried
 @given(secrets, secrets)
 def test_a_renewed_key_has_a_new_name(one: str, other: str) -> None:
     old, new = (keys.names(secret, keys.private_key(secret)) for secret in (one, other))
@@ -86,6 +92,7 @@ def test_a_renewed_key_has_a_new_name(one: str, other: str) -> None:
     assert len({old.private_name, old.preshared_name, new.private_name, new.preshared_name}) == (2 if one == other else 4)
 
 
+@unhurried
 @given(secrets)
 def test_names_are_file_names_that_say_which_kind(secret: str) -> None:
     made = keys.names(secret, keys.private_key(secret))
