@@ -5,7 +5,9 @@ In the trees, `generation/` holds what stays in a host's generation; the rest is
 """
 
 import hashlib
+import json
 import os
+import re
 import shutil
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,7 @@ from wg_office.model import Developer, Environment
 from wg_office.plan import HostPlan, plan
 from wg_office.render import SCRIPT_MARK, Keys, Scripts, render_description, render_files
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 GOLDEN = Path(__file__).parents[1] / "golden" / "hosts"
 CASES = ("article", "one-gateway", "no-gateway", "firewalls")
 MANY = 300
@@ -135,6 +138,14 @@ def test_every_file_ends_with_its_line_and_nothing_is_left_of_python(case: str) 
 
 def test_the_reviewed_cases_are_all_there_are() -> None:
     assert {path.name for path in GOLDEN.iterdir()} == {*CASES, "many.sha256"}
+
+
+def test_the_article_is_the_environment_of_the_lab_but_for_its_host_keys() -> None:
+    def without_keys(env: Environment) -> object:
+        text = re.sub(r'"host_key":("[^"]*"|null)', '"host_key":null', env.model_dump_json(by_alias=True, exclude={"known_hosts"}))
+        return json.loads(text)
+
+    assert without_keys(environment("article")) == without_keys(load(CONFIGS / "dev.yaml", require_host_keys=False))
 
 
 # --- descriptions ----------------------------------------------------------------------------------------------------------------------
