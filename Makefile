@@ -55,7 +55,7 @@ packages: ## the operating system's packages for checks and tests
 .PHONY: check
 check: $(VENV) packages ## style, types and shell
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy
-	@shellcheck $(SHELL_FILES)
+	@shellcheck --exclude=SC1091 $(SHELL_FILES)
 
 .PHONY: format
 format: $(VENV) ## put the Python files into shape
