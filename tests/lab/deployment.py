@@ -208,11 +208,21 @@ def do_by_hand(deployment: Deployment) -> None:
     follow_instructions(deployment.lab, deployment.outputs["by_hand"])
 
 
-WATCH = """
+# Shell built-ins only: forks would take the emulated processors from what is watched.
+WATCH = r"""
+declare -A seen
 while [ -e /run/watching ]; do
-  cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | sort -u >>/run/watched
-  sleep 0.3
-done
+  for process in /proc/[0-9]*; do
+    mapfile -d '' -t words <"$process/cmdline" || continue
+    said="${words[*]}"
+    if [ -n "$said" ] && [ -z "${seen[$said]:-}" ]; then
+      seen[$said]=yes
+      mapfile -d '' -t words <"$process/environ" || true
+      printf '%s\n' "$said" "${words[@]}" >>/run/watched
+    fi
+  done
+  sleep 0.2
+done 2>/dev/null
 """
 
 
@@ -231,7 +241,7 @@ def watching(lab: Lab) -> Iterator[Seen]:
 
     lab.exec(VM, ["sh", "-c", ": >/run/watched; : >/run/watching"])
     thread = threading.Thread(target=look_here)
-    with lab.popen(VM, ["sh", "-c", WATCH]) as there:
+    with lab.popen(VM, ["bash", "-c", WATCH]) as there:
         thread.start()
         try:
             yield seen
