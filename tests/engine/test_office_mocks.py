@@ -61,7 +61,7 @@ class Monitor(mocks.MockMonitor):
                     bool(request.hooks.on_error),
                 )
             )
-        return super().RegisterResource(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
 
 class Provider(mocks.Mocks):
@@ -119,7 +119,7 @@ def build(environment: Environment, adopted: Mapping[str, str] | None = None) ->
     outputs: dict[str, Any] = {}
     secret: dict[str, bool] = {}
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     async def program() -> None:
         kept = {name: pulumi.Output.secret(key) for name, key in (adopted or {}).items()}
         office = Office("test", OfficeArgs(environment, Operator(pulumi.Output.secret(OPERATOR)), kept))

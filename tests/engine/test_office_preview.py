@@ -54,8 +54,8 @@ def office(tmp_path: Path, stack_factory: StackFactory, keys: dict[str, str]) ->
             shutil.copytree(CLONE / part, stack.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         for file in ("__main__.py", "Pulumi.yaml"):
             shutil.copy(CLONE / file, stack.folder / file)
-        for file in stack.folder.glob("Pulumi.*.yaml"):
-            file.unlink()
+        for settings in stack.folder.glob("Pulumi.*.yaml"):
+            settings.unlink()
         (stack.folder / ".venv").symlink_to(CLONE / ".venv")
         own = Stack(stack.folder, {key: value for key, value in stack.environment.items() if key != "PYTHONPATH"}, name)
         own.pulumi("stack", "init", name)
