@@ -7,9 +7,7 @@ import pulumi_random as random
 
 from components.outputs import shown
 from wg_office import keys
-from wg_office.keys import PublicNames
-
-GENERATED_ON_APPLY = "(generated on apply)"
+from wg_office.keys import GENERATED_ON_APPLY, PublicNames
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pulumi_random as random
 
 from components.developer import Developer, DeveloperArgs
 from components.host import Operator
-from components.keys import GENERATED_ON_APPLY, PeerKeys, PeerKeysArgs
+from components.keys import PeerKeys, PeerKeysArgs
 from components.machine import Gateway, Hub, MachineArgs, WayBack
 from components.outputs import shown
 from wg_office import keys
@@ -68,7 +68,7 @@ class Office(pulumi.ComponentResource):
         secret = random.RandomPassword(
             "deployment", length=keys.SECRET_LENGTH, special=False, opts=pulumi.ResourceOptions(parent=self)
         ).result
-        return shown(pulumi.Output.unsecret(secret.apply(keys.deployment_id)), GENERATED_ON_APPLY)
+        return shown(pulumi.Output.unsecret(secret.apply(keys.deployment_id)), keys.GENERATED_ON_APPLY)
 
     def _machines(self, args: OfficeArgs, peers: Mapping[str, PeerKeys], deployment: pulumi.Output[str]) -> None:
         hub: list[pulumi.Resource] = []

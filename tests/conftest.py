@@ -3,11 +3,17 @@
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
 CLONE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CLONE))
 
 from toolchain.install import read_selection  # noqa: E402
 from toolchain.places import here  # noqa: E402
+
+# How long an example takes says nothing on a machine that also runs a virtual one.
+settings.register_profile("wg-office", deadline=None)
+settings.load_profile("wg-office")
 
 
 def pytest_report_header() -> str:

@@ -21,7 +21,7 @@ from wg_office.faults import Faults, Unreadable
 from wg_office.handout import HandoutError, run_handout
 from wg_office.hostscript import scripts
 from wg_office.instructions import by_hand
-from wg_office.keys import PublicNames
+from wg_office.keys import GENERATED_ON_APPLY, PublicNames
 from wg_office.load import Report, inspect, load
 from wg_office.model import Developer, Environment, Peer
 from wg_office.plan import HostPlan, plan
@@ -30,8 +30,6 @@ from wg_office.schema import schema_text
 from wg_office.stack import StackError, developer_confs, stack_outputs
 
 FAULTY, UNUSABLE = 1, 2
-
-GENERATED_ON_APPLY = "(generated on apply)"
 
 _WIDE = 200
 """Columns of a table that goes into a file or pipe."""

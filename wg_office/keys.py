@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 SECRET_LENGTH = 43
 """Characters of letters and digits that a peer's secret has: 43 carry 256 bits."""
 
+GENERATED_ON_APPLY = "(generated on apply)"
+"""Stands in previews and renderings for what a key will be, or be called."""
+
 _SALT = b"wg-office"
 
 

@@ -1,6 +1,6 @@
 """What each backend renders: exact files, so that a change of a rule is seen in review.
 
-After an intended change: WG_OFFICE_GOLDEN=write .venv/bin/pytest tests/unit/test_firewall_golden.py, and read the diff.
+After an intended change: WG_OFFICE_UPDATE_GOLDEN=1 .venv/bin/pytest tests/unit/test_firewall_golden.py, and read the diff.
 """
 
 import os
@@ -28,7 +28,7 @@ def texts(policy: FirewallPolicy, backend: Firewall) -> dict[str, str]:
 def test_files_are_as_reviewed(host: str, backend: Firewall) -> None:
     directory = OFFICE.parent / backend / host
     rendered = texts(host_rules(office(), host), backend)
-    if os.environ.get("WG_OFFICE_GOLDEN") == "write":
+    if os.environ.get("WG_OFFICE_UPDATE_GOLDEN"):
         for name, text in rendered.items():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_text(text, encoding="utf-8")
