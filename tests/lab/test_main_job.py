@@ -234,15 +234,20 @@ def test_g_reaches_d_and_not_e(job: Deployment, g_connected: str) -> None:
 # ---- nobody sees a key ----------------------------------------------------------------------------------------------
 
 
-def test_no_key_shows_in_the_state_the_previews_or_what_pulumi_says(job: Deployment, g_added: Change) -> None:
+@pytest.fixture(scope="module")
+def secrets(job: Deployment, g_added: Change) -> dict[str, str]:
+    """All that nobody may see, by a name for messages."""
     secrets = job.secrets()
     assert {name.partition(":")[0] for name in secrets} >= {*TUNNEL_HOSTS, "e", "f", "g", "the operator's key"}
+    return secrets
+
+
+def test_no_key_shows_in_the_state_the_previews_or_what_pulumi_says(job: Deployment, g_added: Change, secrets: dict[str, str]) -> None:
     for text in (job.up_said, g_added.preview, g_added.said, job.stack.preview(), job.stack.state()):
         assert found_in(text, secrets) == []
 
 
-def test_no_key_shows_in_the_process_lists_of_either_end(job: Deployment) -> None:
-    secrets = job.secrets()
+def test_no_key_shows_in_the_process_lists_of_either_end(job: Deployment, secrets: dict[str, str]) -> None:
     here_text = "\n".join(job.seen.here)
     assert found_in(here_text, secrets) == []
     assert found_in(job.seen.there, secrets) == []
@@ -250,8 +255,7 @@ def test_no_key_shows_in_the_process_lists_of_either_end(job: Deployment) -> Non
     assert [name for name in HOSTS if f"{PLANTED}-{name}" not in job.seen.there] == []
 
 
-def test_no_key_shows_in_the_journal_or_in_pulumis_logs(job: Deployment) -> None:
-    secrets = job.secrets()
+def test_no_key_shows_in_the_journal_or_in_pulumis_logs(job: Deployment, secrets: dict[str, str]) -> None:
     for name in HOSTS:
         assert found_in(job.lab.exec(name, ["journalctl", "--no-pager", "-o", "cat"]).stdout, secrets) == []
     for path in (job.stack.folder / "home").rglob("*"):
@@ -259,8 +263,7 @@ def test_no_key_shows_in_the_journal_or_in_pulumis_logs(job: Deployment) -> None
             assert found_in(path.read_text(errors="replace"), secrets) == [], path
 
 
-def test_the_search_finds_a_key_that_is_there(job: Deployment) -> None:
-    secrets = job.secrets()
+def test_the_search_finds_a_key_that_is_there(job: Deployment, secrets: dict[str, str]) -> None:
     shown = job.stack.pulumi("stack", "export", "--show-secrets")
     assert {name for name in secrets if name.endswith("-secret")} <= set(found_in(shown, secrets))
     assert "e:PrivateKey" in found_in(json.dumps(job.outputs), secrets)
