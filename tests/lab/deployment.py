@@ -70,7 +70,7 @@ LOOK = r"""
 cd /
 echo '# files'; find /etc -xdev -type f -exec sha256sum {} + | sort -k2
 echo '# modes and links'; find /etc -xdev -printf '%y %m %u:%g %p %l\n' | sort -k4
-echo '# links'; ip -o link show | sed 's/^[0-9]*: //' | sort
+echo '# links'; ip -o link show | sed 's/^[0-9]*: //; s/@if[0-9]*//' | sort
 echo '# addresses'; ip -o address show scope global | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort
 echo '# routes'; for v in -4 -6; do ip $v route show table all | sed 's/expires [0-9]*sec//; s/  *$//' | sort; done
 echo '# rules'; ip -4 rule show; ip -6 rule show
