@@ -61,6 +61,7 @@ def execute(program: Path) -> None:
 def run(request: dict[str, Any]) -> int:
     """Run the program inside its stack; the exit status."""
     import pulumi
+    from pulumi.runtime.stack import ResourceRegistrationFailed
 
     program = Path(request["program"]).resolve()
     fault = missing_main(program)
@@ -74,6 +75,9 @@ def run(request: dict[str, Any]) -> int:
         loop.set_default_executor(executor)
         try:
             loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: execute(program)))
+        except ResourceRegistrationFailed:
+            # With --continue-on-error; the engine has said of each resource why it failed.
+            return REASON_IS_SHOWN
         except pulumi.RunError as error:
             pulumi.log.error(str(error))
             return REASON_IS_SHOWN

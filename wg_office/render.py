@@ -111,9 +111,12 @@ ManageForeignRoutingPolicyRules=no
 
 
 def render_sysctl(tunnel: Tunnel) -> str:
-    """Forwarding, in the families that the tunnel carries."""
+    """Forwarding, in the families that the tunnel carries; and no redirects, which would lead peers past the hub.
+
+    WireGuard switches redirects off itself, for the whole host. Said here, the old value is remembered and comes back with a removal.
+    """
     six = "net.ipv6.conf.all.forwarding = 1\n" if any(address.version == 6 for address in tunnel.addresses) else ""
-    return f"{GENERATED}net.ipv4.ip_forward = 1\n{six}"
+    return f"{GENERATED}net.ipv4.ip_forward = 1\nnet.ipv4.conf.all.send_redirects = 0\n{six}"
 
 
 def render_unit(host: HostPlan) -> str:
