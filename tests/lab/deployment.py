@@ -1,6 +1,7 @@
 """The real program of this clone on the lab's machines: an isolated stack, an environment file, and eyes on both ends."""
 
 import json
+import os
 import re
 import threading
 import time
@@ -16,6 +17,9 @@ from stacks import Stack
 from lab import Lab
 from lab.demo import connect, follow_instructions
 from lab.nodes import VM
+from toolchain.environment import variables
+from toolchain.install import read_selection
+from toolchain.places import here
 
 CLONE = Path(__file__).resolve().parent.parent.parent
 HOSTS = ("z", "a", "c", "r1")
@@ -177,6 +181,14 @@ def looks(lab: Lab) -> dict[str, str]:
     with ThreadPoolExecutor() as pool:
         texts = pool.map(lambda name: lab.exec(name, ["sh", "-c", LOOK]).stdout, HOSTS)
     return dict(zip(HOSTS, texts, strict=True))
+
+
+def toolchain_environment() -> dict[str, str]:
+    """The environment in which this clone's Pulumi runs."""
+    selection = read_selection(here())
+    assert selection is not None, "no toolchain is in place: run `make toolchain` (python -m toolchain install) first"
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "SSH_"))}
+    return {**inherited, **variables(here(), selection, inherited)}
 
 
 def job_stack(folder: Path, environment: Mapping[str, str], lab: Lab) -> tuple[Stack, Path]:

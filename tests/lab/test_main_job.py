@@ -5,7 +5,6 @@ One deployment is taken through its life, in the order of this file; each fixtur
 
 import difflib
 import json
-import os
 import re
 import socket
 import subprocess
@@ -33,24 +32,15 @@ from deployment import (
     job_stack,
     looks,
     reset,
+    toolchain_environment,
     watching,
 )
 
 from lab import Lab
 from lab.nodes import VM
-from toolchain.environment import variables
-from toolchain.install import read_selection
-from toolchain.places import here
 
 CLONE = Path(__file__).resolve().parent.parent.parent
 PLANTED = "planted-4f1c9d70a2"
-
-
-def toolchain_environment() -> dict[str, str]:
-    selection = read_selection(here())
-    assert selection is not None, "no toolchain is in place: run `make toolchain` (python -m toolchain install) first"
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "SSH_"))}
-    return {**inherited, **variables(here(), selection, inherited)}
 
 
 @pytest.fixture(scope="module")
