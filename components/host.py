@@ -10,7 +10,7 @@ from wg_office import hostscript
 from wg_office.model import Ssh
 
 DIALS = 3
-"""Attempts to connect. With the time-out below they stay under half of the host's roll-back delay, so that no late retry re-applies."""
+"""Attempts to connect after the first one. With the time-out all stay under half of the roll-back delay: no late retry re-applies."""
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def _of_operators(env: Environment) -> Iterator[Permission]:
     """SSH from the hub to the gateways that are reached through it."""
     for index, gateway in enumerate(env.gateways):
         if gateway.ssh.via == "hub":
-            networks = [*_addresses(env, gateway), *(own for own in [_single(gateway.lan.address)] if str(own.ip) == gateway.ssh.host)]
+            networks = [*peer_addresses(env, gateway), *(own for own in [_single(gateway.lan.address)] if str(own.ip) == gateway.ssh.host)]
             ports = (PortRange("tcp", gateway.ssh.port, gateway.ssh.port),)
             yield Permission(_host(env, env.hub), Place("host", gateway.name, tuple(networks)), ports, ("gateways", index, "ssh", "via"))
 
@@ -199,14 +199,15 @@ def _inside(gateway: Gateway, hosts: tuple[IPNetwork, ...]) -> Place:
 
 
 def _developer(env: Environment, peer: Peer) -> Place:
-    return Place("developer", peer.name, _addresses(env, peer))
+    return Place("developer", peer.name, peer_addresses(env, peer))
 
 
 def _host(env: Environment, peer: Peer) -> Place:
-    return Place("host", peer.name, _addresses(env, peer))
+    return Place("host", peer.name, peer_addresses(env, peer))
 
 
-def _addresses(env: Environment, peer: Peer) -> tuple[IPNetwork, ...]:
+def peer_addresses(env: Environment, peer: Peer) -> tuple[IPNetwork, ...]:
+    """A peer's own addresses in the VPN as /32 and, where there is IPv6, /128."""
     address6 = env.address6_of(peer)
     return (_single(peer.address),) if address6 is None else (_single(peer.address), _single(address6))
 
@@ -299,14 +300,14 @@ def _policy(
     lans: Iterable[IPNetwork],
     masquerade: Masquerade | None = None,
 ) -> FirewallPolicy:
-    vpn = (env.network.cidr,) if env.network.cidr6 is None else (env.network.cidr, env.network.cidr6)
+    vpn = env.vpn
     lan = (_single(peer.lan.address),) if isinstance(peer, Gateway) else ()
     return FirewallPolicy(
         host=peer.name,
         role="hub" if isinstance(peer, Hub) else "gateway",
         interface=env.network.interface,
         vpn=vpn,
-        local=(*_addresses(env, peer), *lan),
+        local=(*peer_addresses(env, peer), *lan),
         remote=(*vpn, *sorted(lans)),
         from_tunnel=from_tunnel,
         to_tunnel=to_tunnel,

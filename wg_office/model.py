@@ -209,10 +209,14 @@ class Environment(Record):
         return tuple(gateway for gateway in self.gateways if not gateway.retired)
 
     @property
+    def vpn(self) -> tuple[IPNetwork, ...]:
+        """The VPN's own prefixes: IPv4, and IPv6 where there is one."""
+        return (self.network.cidr,) if self.network.cidr6 is None else (self.network.cidr, self.network.cidr6)
+
+    @property
     def routed(self) -> tuple[IPNetwork, ...]:
         """Every prefix that the tunnel carries: the VPN's own and each LAN."""
-        own = (self.network.cidr,) if self.network.cidr6 is None else (self.network.cidr, self.network.cidr6)
-        return (*own, *(gateway.lan.cidr for gateway in self.gateways))
+        return (*self.vpn, *(gateway.lan.cidr for gateway in self.gateways))
 
     def gateway_of(self, site: str) -> Gateway:
         """The gateway of a site; the checks have seen to it that there is one."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 from netaddr import IPAddress, IPNetwork
 
-from wg_office.access import FirewallPolicy, host_rules
+from wg_office.access import FirewallPolicy, host_rules, peer_addresses
 from wg_office.checks import router_name
 from wg_office.fields import Endpoint
 from wg_office.model import Developer, Environment, Firewall, Gateway, Peer, Ssh
@@ -105,7 +105,7 @@ def gateway_plan(env: Environment, gateway: Gateway) -> HostPlan:
         environment=env.environment,
         ssh=gateway.ssh,
         rollback_after=env.network.rollback_after,
-        tunnel=_tunnel(env, gateway, GATEWAY_PORT, [hub], (prefix for prefix in policy.remote if prefix not in vpn_prefixes(env))),
+        tunnel=_tunnel(env, gateway, GATEWAY_PORT, [hub], (prefix for prefix in policy.remote if prefix not in env.vpn)),
         firewall=gateway.firewall,
         policy=policy,
     )
@@ -131,18 +131,6 @@ def way_back_routes(env: Environment, gateway: Gateway) -> tuple[Route, ...]:
     return tuple(Route(destination, gateway.lan.address) for destination in remote if destination.version == 4)
 
 
-def vpn_prefixes(env: Environment) -> tuple[IPNetwork, ...]:
-    """The VPN's own prefixes: IPv4, and IPv6 where there is one."""
-    return (env.network.cidr,) if env.network.cidr6 is None else (env.network.cidr, env.network.cidr6)
-
-
-def host_prefixes(env: Environment, peer: Peer) -> tuple[IPNetwork, ...]:
-    """A peer's own addresses as /32 and /128."""
-    six = env.address6_of(peer)
-    four = IPNetwork(f"{peer.address}/32")
-    return (four,) if six is None else (four, IPNetwork(f"{six}/128"))
-
-
 def _tunnel(env: Environment, peer: Peer, port: int, peers: Iterable[PeerPlan], routes: Iterable[IPNetwork]) -> Tunnel:
     addresses = [IPNetwork(f"{peer.address}/{env.network.cidr.prefixlen}")]
     six = env.address6_of(peer)
@@ -153,11 +141,11 @@ def _tunnel(env: Environment, peer: Peer, port: int, peers: Iterable[PeerPlan], 
 
 def _gateway_peer(env: Environment, gateway: Gateway) -> PeerPlan:
     lan = () if gateway.retired else (gateway.lan.cidr,)
-    return PeerPlan(gateway.name, f"{gateway.name}, gateway of {gateway.site}", gateway.name, (*host_prefixes(env, gateway), *lan))
+    return PeerPlan(gateway.name, f"{gateway.name}, gateway of {gateway.site}", gateway.name, (*peer_addresses(env, gateway), *lan))
 
 
 def _developer_peer(env: Environment, developer: Developer) -> PeerPlan:
-    return PeerPlan(developer.name, f"{developer.name}, developer", developer.name, host_prefixes(env, developer))
+    return PeerPlan(developer.name, f"{developer.name}, developer", developer.name, peer_addresses(env, developer))
 
 
 def _way_back_plan(env: Environment, name: str, role: Role, ssh: Ssh, routes: tuple[Route, ...]) -> HostPlan:

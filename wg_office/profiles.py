@@ -134,14 +134,10 @@ def best_profile(env: Environment, developer: Developer) -> Profile:
     return next((profile for profile in made if profile.kind == wanted), made[0])
 
 
-def _vpn(env: Environment) -> tuple[IPNetwork, ...]:
-    return (env.network.cidr,) if env.network.cidr6 is None else (env.network.cidr, env.network.cidr6)
-
-
 def _profile(env: Environment, developer: Developer, kind: str, lans: tuple[IPNetwork, ...], notes: tuple[Note, ...]) -> Profile:
     network = env.network
     address6 = env.address6_of(developer)
-    listed = (*_vpn(env), *without_contained(lans))
+    listed = (*env.vpn, *without_contained(lans))
     commands, dns_note = _split_dns(env, developer, kind, listed)
     return Profile(
         name=tunnel_name(env.environment, kind),
@@ -211,7 +207,7 @@ def widening_faults(env: Environment) -> tuple[PathFault, ...]:
         PathFault(("gateways", index, "lan", "cidr"), conflict.message, conflict.remedy)
         for index, gateway in enumerate(env.gateways)
         if not gateway.retired
-        for conflict in conflicts([gateway.lan.cidr], env.hub.endpoint.host, _vpn(env))
+        for conflict in conflicts([gateway.lan.cidr], env.hub.endpoint.host, env.vpn)
         if conflict.by_widening or conflict.kind == "no-parent"
     )
 
@@ -288,7 +284,7 @@ def _split_dns(
     dns = env.network.dns
     if dns is None:
         return (), ()
-    allowed = (*_vpn(env), *(gateway.lan.cidr for gateway in reachable_gateways(env, developer)))
+    allowed = (*env.vpn, *(gateway.lan.cidr for gateway in reachable_gateways(env, developer)))
     servers = [str(server) for server in dns.servers if _in_any(server, allowed) and _in_any(server, listed)]
     if servers and developer.platform == "linux":
         return (_resolvectl(servers, dns.domains),), ()
