@@ -1,7 +1,7 @@
 """A whole office environment: its keys, its machines, its developers, and what comes out of it. Room: Pulumi, no file formats."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import pulumi
 import pulumi_random as random
@@ -12,6 +12,7 @@ from components.keys import PeerKeys, PeerKeysArgs
 from components.machine import Gateway, Hub, MachineArgs, WayBack
 from components.outputs import shown
 from wg_office import keys
+from wg_office.access_report import rows
 from wg_office.instructions import by_hand
 from wg_office.model import Environment
 from wg_office.model import Gateway as GatewayModel
@@ -93,6 +94,8 @@ def _outputs(env: Environment, peers: Mapping[str, PeerKeys], developers: Mappin
             lambda names: {name: one.public_key for name, one in names.items()}
         ),
         "by_hand": pulumi.Output.from_input(list(by_hand(env))),
+        # Without line numbers: a comment added to the file changes nothing.
+        "access": pulumi.Output.from_input([asdict(row) for row in rows(env)]),
     }
     for name, developer in developers.items():
         outputs[f"dev_{name}_conf"] = developer.conf

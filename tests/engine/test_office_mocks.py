@@ -14,6 +14,7 @@ from pulumi.runtime import mocks, rpc
 from components import Office, OfficeArgs
 from components.host import Operator
 from wg_office import hostscript, keys
+from wg_office.access_report import Row, rows
 from wg_office.load import load
 from wg_office.model import Environment
 from wg_office.plan import plan
@@ -190,12 +191,24 @@ def test_each_developer_has_a_secret_file_with_both_keys(built: Built) -> None:
 def test_what_is_not_secret_names_public_keys_and_no_other(built: Built) -> None:
     assert built.outputs["public_keys"] == {name: keys.public_key(key) for name, key in PRIVATE.items()}
     plain = {name: value for name, value in built.outputs.items() if not built.secret[name]}
-    assert plain.keys() == {"public_keys", "by_hand"}
+    assert plain.keys() == {"public_keys", "by_hand", "access"}
     assert not [secret for secret in SECRETS if secret in json.dumps(plain)]
 
 
 def test_the_router_without_ssh_is_left_to_a_person(built: Built) -> None:
     assert any("10.73.0.0/16" in line and "192.168.41.2" in line for line in built.outputs["by_hand"])
+
+
+def test_who_reaches_what_is_an_output_with_the_rows_of_the_table(built: Built, tmp_path: Path) -> None:
+    assert [Row(**row) for row in built.outputs["access"]] == list(rows(environment_of(tmp_path)))
+    by_group = "developers[3].access[0]; groups.web.access[0]"
+    assert {
+        "who": "developer guest",
+        "may_reach": "site beijing (192.168.40.10)",
+        "on": "443/tcp",
+        "enforced_at": "hub, north",
+        "because": by_group,
+    } in built.outputs["access"]
 
 
 def test_no_resource_is_given_a_key_in_the_open(built: Built) -> None:
