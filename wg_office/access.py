@@ -133,6 +133,11 @@ def permissions(env: Environment) -> tuple[Permission, ...]:
     return (*_of_operators(env), *_of_gateways(env), *_of_developers(env), *_of_links(env))
 
 
+def destinations(env: Environment, access: Access) -> Iterator[Place]:
+    """Where grants lead, with groups expanded."""
+    return (destination for grant in access for destination, _, _ in _targets(env, grant, ()))
+
+
 def _of_operators(env: Environment) -> Iterator[Permission]:
     """SSH from the hub to the gateways that are reached through it."""
     for index, gateway in enumerate(env.gateways):

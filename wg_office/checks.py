@@ -15,7 +15,8 @@ from netaddr import IPAddress, IPNetwork
 from wg_office.faults import Path
 from wg_office.grants import DeveloperGrant, Grant, GroupGrant, HostGrant, Record, SiteGrant
 from wg_office.model import Environment, Gateway, Peer, Ssh, derived_address6
-from wg_office.profiles import name_faults, widening_faults
+from wg_office.profiles import AT, EVERYDAY, EXACT, tunnel_name
+from wg_office.widen import conflicts
 
 _MTU_OVER_IPV6 = 1420
 """1500 less the 80 bytes that WireGuard over IPv6 adds."""
@@ -34,12 +35,6 @@ class Finding:
 def check(environment: Environment) -> list[Finding]:
     """Everything that keeps this environment from being deployed, also when parts of it could not be read."""
     return [finding for each in _CHECKS for finding in each(environment)]
-
-
-def check_profiles(environment: Environment) -> list[Finding]:
-    """What no developer's file could hold; this takes the whole environment."""
-    faults = (*name_faults(environment), *widening_faults(environment))
-    return [Finding(fault.path, fault.message, fault.remedy) for fault in faults]
 
 
 def warn(environment: Environment) -> list[Finding]:
@@ -309,6 +304,37 @@ def _endpoint(environment: Environment) -> Iterator[Finding]:
         )
 
 
+def _widenings(environment: Environment) -> Iterator[Finding]:
+    """LANs that hold the hub's endpoint or the VPN only when developers' files widen them; those that do by themselves are found above."""
+    endpoint = environment.hub.endpoint.host if _has(environment, "hub") and _has(environment.hub, "endpoint") else None
+    vpn = [getattr(environment.network, name, None) for name in ("cidr", "cidr6")] if _has(environment, "network") else []
+    lans = list(_lans(environment))
+    if endpoint is not None and any(_inside(endpoint, gateway.lan.cidr) for _, gateway in lans):
+        endpoint = None
+    for path, gateway in lans:
+        if gateway.retired:
+            continue
+        for conflict in conflicts([gateway.lan.cidr], endpoint, [prefix for prefix in vpn if prefix is not None]):
+            if conflict.by_widening or conflict.kind == "no-parent":
+                yield Finding((*path, "cidr"), conflict.message, conflict.remedy)
+
+
+def _profile_names(environment: Environment) -> Iterator[Finding]:
+    """Two sites whose files would share a name, because long ones are cut; each name by itself is valid, since its parts are."""
+    if not _has(environment, "environment"):
+        return
+    seen: dict[str, tuple[str, Path]] = {tunnel_name(environment.environment, kind): (kind, ("environment",)) for kind in (EVERYDAY, EXACT)}
+    for index, gateway in enumerate(environment.gateways):
+        if not _has(gateway, "site"):
+            continue
+        here: Path = ("gateways", index, "site")
+        kind = AT + gateway.site
+        name = tunnel_name(environment.environment, kind)
+        other, first = seen.setdefault(name, (kind, here))
+        if other != kind:
+            yield Finding(here, f"the {kind} file would be called {name}, as the {other} file is", "choose another name", first)
+
+
 def _return_paths(environment: Environment) -> Iterator[Finding]:
     for index, gateway in enumerate(environment.gateways):
         here: Path = ("gateways", index)
@@ -542,6 +568,8 @@ _CHECKS = (
     _lan_prefixes,
     _lan_addresses,
     _endpoint,
+    _widenings,
+    _profile_names,
     _return_paths,
     _via_hub,
     _one_machine_each,

@@ -24,7 +24,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 Version = Literal[4, 6]
 
 MAX_DEVELOPER_NAME = 12
-"""wg-quick names the tunnel after its file, and an output is usually saved as `e.conf` or `e-x.conf`. Linux allows 15 characters."""
+"""The files of a hand-out are named after the network, but an output is easily saved as `e.conf` or `e-x.conf`, and wg-quick names the
+tunnel after its file. Linux allows 15 characters."""
 
 MAX_NAME = 32
 """Hosts, sites, groups and environments become file and resource names, which have no such narrow limit."""
@@ -98,7 +99,7 @@ NAMED_SCHEMA: JsonDict = {"propertyNames": {"pattern": _NAME_PATTERN, "maxLength
 DeveloperName = Annotated[
     str, Strict(), AfterValidator(_developer_name), Field(json_schema_extra={"pattern": _NAME_PATTERN, "maxLength": MAX_DEVELOPER_NAME})
 ]
-"""A developer's name: a valid interface and file name on every platform (see MAX_DEVELOPER_NAME)."""
+"""A developer's name: still a valid tunnel and file name where an output is saved under it (see MAX_DEVELOPER_NAME)."""
 
 
 def _interface(value: str) -> str:

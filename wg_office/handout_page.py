@@ -67,7 +67,7 @@ def handout_page(env: Environment, developer: Developer, confs: Mapping[str, str
         title=html.escape(f"{env.environment} · {developer.name}"),
         environment=html.escape(env.environment),
         tab_rules=_tab_rules(),
-        choices=_choices(developer.platform, language),
+        choices=_choices(developer.platform or "linux", language),
         headline=_both(Text("Your way into the office", "连接办公室网络")),
         lead=_both(
             Text(
@@ -129,8 +129,9 @@ def _way(env: Environment, developer: Developer, paired: Paired) -> str:
     sites = {profile.site for profile, _ in paired}
     offices = [gateway for gateway in env.active_gateways if gateway.site in sites]
     office_names = ", ".join(gateway.site for gateway in offices)
+    device = [GUIDES[developer.platform].label] if developer.platform is not None else []
     stops = [
-        (Text("Your device", "您的设备"), f"{GUIDES[developer.platform].label} · {developer.address}"),
+        (Text("Your device", "您的设备"), " · ".join([*device, str(developer.address)])),
         (Text(f"The hub {env.hub.name}", f"中心服务器 {env.hub.name}"), str(env.hub.endpoint)),
         (Text("The office" if len(offices) == 1 else "The offices", "办公室"), office_names or "–"),
     ]

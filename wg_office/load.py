@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from wg_office.checks import Finding, check, check_profiles, free_addresses, ssh_endpoints, warn
+from wg_office.checks import Finding, check, free_addresses, ssh_endpoints, warn
 from wg_office.document import Document, parse
 from wg_office.faults import Fault, Faults, Path, Unreadable, dotted
 from wg_office.fields import show
@@ -67,11 +67,8 @@ def inspect(path: FilePath, *, require_host_keys: bool = True) -> Report:
     draft = environment if environment is not None else _salvage(document.data)
     faults += [placer.fault(place, message) for place, message in _sentences(errors, draft)]
     broken |= {_whole_grant(_location(error)) for error in errors}
-    findings = check(draft)
-    if environment is not None and not findings:
-        findings = check_profiles(environment)
     keys, key_findings = _host_keys(draft, path, require_host_keys)
-    faults += [placer.finding(each) for each in (*findings, *key_findings) if not _concerns(each.path, broken)]
+    faults += [placer.finding(each) for each in (*check(draft), *key_findings) if not _concerns(each.path, broken)]
     if faults or environment is None:
         return Report(str(path), None, Faults(faults).faults)
     return Report(str(path), _pinned(environment, keys), (), tuple(sorted(placer.finding(each) for each in warn(environment))))

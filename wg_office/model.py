@@ -152,7 +152,9 @@ class Developer(Record):
     address6: Annotated[IPv6Address | None, Field(description="Its IPv6 address in the VPN; left out: derived from address")] = None
     access: Annotated[Access, Field(description="What the developer may reach; left out: nothing")] = ()
     public_key: Annotated[PublicKey | None, Field(description="The developer's own public key; left out: one is generated")] = None
-    platform: Annotated[Platform, Field(description="The machine's operating system")] = "linux"
+    platform: Annotated[
+        Platform | None, Field(description="The machine's operating system; left out: files hold only what every client takes")
+    ] = None
     rotation: Annotated[Rotation, Field(description="Raise it by one to renew the keys")] = 1
     home: Annotated[IPv4Prefix | None, Field(description="The network at home, to be warned when it overlaps an office")] = None
 

@@ -12,17 +12,13 @@ would win over the on-link route at the office. Which LANs are listed follows th
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from netaddr import IPAddress, IPNetwork
 
-from wg_office.faults import Path
-from wg_office.grants import Access, GroupGrant, SiteGrant
-from wg_office.model import Developer, Dns, Environment, Gateway
-from wg_office.widen import conflicts, swept_in, widen, without_contained
+from wg_office.access import destinations
+from wg_office.model import Developer, Dns, Environment, Gateway, Platform
+from wg_office.widen import swept_in, widen, without_contained
 
 MAX_TUNNEL_NAME = 15
 """Linux interface names and Android's tunnel names end here; the other clients take more."""
@@ -31,11 +27,7 @@ MISSING_PRIVATE_KEY = "REPLACE-WITH-YOUR-PRIVATE-KEY"
 """What stands in the file of someone who brought a public key. No client accepts it, so that a forgotten line is noticed at the import."""
 
 EVERYDAY, EXACT, AT = "everyday", "exact", "at-"
-
-_TUNNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=+.-]{0,13}[A-Za-z0-9]|[A-Za-z0-9]")
-_RESERVED = frozenset(
-    {"lo", "all", "default", "con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
-)
+_ENDING = {EVERYDAY: "-vpn", EXACT: "-x"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,7 @@ class Profile:
 
     @property
     def file_name(self) -> str:
-        """`dev-x.conf`; the clients take the tunnel's name from it."""
+        """`dev-vpn.conf`; the clients take the tunnel's name from it."""
         return f"{self.name}.conf"
 
     @property
@@ -82,28 +74,12 @@ class ClientKeys:
     private_key: str | None = field(default=None, repr=False)
 
 
-class PathFault(NamedTuple):
-    """A fault of the environment file: where it is, what is wrong and what would be right."""
-
-    path: Path
-    message: str
-    remedy: str
-
-
 # --- who reaches what ------------------------------------------------------------------------------------------------------------------
-
-
-def _sites(env: Environment, access: Access, seen: frozenset[str] = frozenset()) -> Iterator[str]:
-    for grant in access:
-        if isinstance(grant, SiteGrant):
-            yield grant.site
-        elif isinstance(grant, GroupGrant) and grant.group in env.groups and grant.group not in seen:
-            yield from _sites(env, env.groups[grant.group].access, seen | {grant.group})
 
 
 def reachable_gateways(env: Environment, developer: Developer) -> tuple[Gateway, ...]:
     """The gateways of the sites in which the developer may reach something, in the order of the file."""
-    sites = set(_sites(env, developer.access))
+    sites = {place.name for place in destinations(env, developer.access) if place.kind == "site"}
     return tuple(gateway for gateway in env.active_gateways if gateway.site in sites)
 
 
@@ -158,14 +134,15 @@ def _profile(env: Environment, developer: Developer, kind: str, lans: tuple[IPNe
 
 
 def tunnel_name(environment: str, kind: str) -> str:
-    """`dev`, `dev-x`, `dev-at-beijing`: named by the network, for a person who has several, and never longer than 15 characters.
+    """`dev-vpn`, `dev-x`, `dev-at-beijing`: named by the network, for a person who has several, and never longer than 15 characters.
 
-    What is too long is cut and ends in four hex digits of its hash: the name depends on nothing else in the file, and stays the same.
+    Each has an ending, because a bare word may mean something else: `con` on Windows, `lo`, and `ip link add dev`, which is what
+    `wg-quick up dev` runs (Debian 12), has no name in it. What is too long is cut and ends in four hex digits of its hash: the name
+    depends on nothing else in the file, and stays the same.
     """
-    if kind == EVERYDAY:
-        return _fit(environment, MAX_TUNNEL_NAME)
-    if kind == EXACT:
-        return f"{_fit(environment, MAX_TUNNEL_NAME - 2)}-x"
+    if kind in _ENDING:
+        ending = _ENDING[kind]
+        return f"{_fit(environment, MAX_TUNNEL_NAME - len(ending))}{ending}"
     head = min(len(environment), 2)
     site = _fit(kind.removeprefix(AT), MAX_TUNNEL_NAME - len("-at-") - head)
     room = MAX_TUNNEL_NAME - len("-at-") - len(site)
@@ -176,40 +153,6 @@ def _fit(name: str, room: int) -> str:
     if len(name) <= room:
         return name
     return name[: room - 4].rstrip("-") + hashlib.sha256(name.encode()).hexdigest()[:4]
-
-
-def name_faults(env: Environment) -> tuple[PathFault, ...]:
-    """Find profile names that a client would refuse, or that two profiles share."""
-    faults: list[PathFault] = []
-    seen: dict[str, str] = {}
-    paths: list[tuple[str, Path]] = [(EVERYDAY, ("environment",)), (EXACT, ("environment",))]
-    paths += [(AT + gateway.site, ("gateways", index, "site")) for index, gateway in enumerate(env.gateways)]
-    for kind, path in paths:
-        name = tunnel_name(env.environment, kind)
-        if not _TUNNEL_NAME.fullmatch(name) or name.lower() in _RESERVED:
-            faults.append(
-                PathFault(path, f"the {kind} profile would be called {name!r}, which not every client takes", "choose another name")
-            )
-        elif name.lower() in seen:
-            faults.append(
-                PathFault(path, f"the profiles {seen[name.lower()]} and {kind} would both be called {name!r}", "choose another name")
-            )
-        seen.setdefault(name.lower(), kind)
-    return tuple(faults)
-
-
-# --- faults for the checks -------------------------------------------------------------------------------------------------------------
-
-
-def widening_faults(env: Environment) -> tuple[PathFault, ...]:
-    """Find LANs that swallow the hub's endpoint or the VPN only when they are widened; the checks find the others."""
-    return tuple(
-        PathFault(("gateways", index, "lan", "cidr"), conflict.message, conflict.remedy)
-        for index, gateway in enumerate(env.gateways)
-        if not gateway.retired
-        for conflict in conflicts([gateway.lan.cidr], env.hub.endpoint.host, env.vpn)
-        if conflict.by_widening or conflict.kind == "no-parent"
-    )
 
 
 def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
@@ -323,10 +266,19 @@ _DNS_BY_HAND = {
 }
 
 
-def _dns_left_out(platform: str, servers: list[str], domains: tuple[str, ...]) -> Note:
-    system = {"macos": "macOS", "windows": "Windows", "ios": "iOS", "android": "Android"}[platform]
+_SYSTEMS = {
+    "macos": ("macOS", " macOS "),
+    "windows": ("Windows", " Windows "),
+    "ios": ("iOS", " iOS "),
+    "android": ("Android", " Android "),
+    None: ("the environment file does not say what system you have, and most", "环境文件没有注明您的系统，而多数系统"),
+}
+
+
+def _dns_left_out(platform: Platform | None, servers: list[str], domains: tuple[str, ...]) -> Note:
+    system, system_zh = _SYSTEMS[platform]
     reason = f"The office's name server is left out, because {system} would send it every query, not only those for {', '.join(domains)}"
-    reason_zh = f"未写入办公室 DNS 服务器，因为 {system} 会把所有查询（而不仅是 {'、'.join(domains)}）都发给它"
+    reason_zh = f"未写入办公室 DNS 服务器，因为{system_zh}会把所有查询（而不仅是 {'、'.join(domains)}）都发给它"
     if platform not in _DNS_BY_HAND:
         return Note(f"{reason}. Use addresses instead of names.", f"{reason_zh}。请直接使用 IP 地址。")
     by_hand = [tuple(text.format(server=servers[0], domain=domain) for text in _DNS_BY_HAND[platform]) for domain in domains]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
 
-from wg_office.checks import check, check_profiles, free_addresses, ssh_endpoints, warn
+from wg_office.checks import check, free_addresses, ssh_endpoints, warn
 from wg_office.load import load
 from wg_office.model import Developer, Environment, Gateway, Group, Hub, Network
 
@@ -24,7 +24,7 @@ def with_developers(count: int) -> Environment:
 
 
 def test_a_right_environment_has_no_findings() -> None:
-    assert [*check(DEV), *check_profiles(DEV), *warn(DEV)] == []
+    assert [*check(DEV), *warn(DEV)] == []
 
 
 def test_three_hundred_developers_have_no_findings() -> None:

@@ -61,7 +61,7 @@ def test_a_zip_goes_where_it_is_wanted(stack: Path) -> None:
     result = run(app, ["handout", "e", "--file", ARTICLE, "--zip", "--out", "e.zip"])
     assert result.exit_code == 0
     with zipfile.ZipFile(stack / "here" / "e.zip") as archive:
-        assert {"handout.html", "dev.conf"} <= set(archive.namelist())
+        assert {"handout.html", "dev-vpn.conf"} <= set(archive.namelist())
 
 
 def test_a_file_that_is_there_is_replaced_only_by_force(stack: Path) -> None:

@@ -128,6 +128,12 @@ def test_the_page_opens_on_the_developers_platform_and_in_the_chosen_language() 
     assert re.findall(r'id="([a-z-]+)"[^>]* checked', text) == ["lang-zh", "os-windows"]
 
 
+def test_a_page_for_a_system_that_is_not_named_opens_on_linux_and_claims_none() -> None:
+    text = page("article", "e")
+    assert re.findall(r'id="([a-z-]+)"[^>]* checked', text) == ["lang-en", "os-linux"]
+    assert '<span class="sub">10.70.0.4</span>' in text
+
+
 def test_the_secret_is_announced_in_both_languages() -> None:
     text = page("article", "e")
     assert "This page is a secret, like a password." in text
@@ -226,9 +232,9 @@ def test_the_zip_holds_the_files_and_the_page_and_is_always_the_same() -> None:
     data = handout_zip(env, developer_of(env, "e"), confs)
     assert data == handout_zip(env, developer_of(env, "e"), dict(reversed(confs.items())))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        assert archive.namelist() == ["dev.conf", "dev-x.conf", "dev-at-shenzhen.conf", "dev-at-beijing.conf", "handout.html"]
+        assert archive.namelist() == ["dev-vpn.conf", "dev-x.conf", "dev-at-shenzhen.conf", "dev-at-beijing.conf", "handout.html"]
         assert {stat.S_IMODE(info.external_attr >> 16) for info in archive.infolist()} == {0o600}
-        assert archive.read("dev.conf").decode() == confs["everyday"]
+        assert archive.read("dev-vpn.conf").decode() == confs["everyday"]
         assert archive.testzip() is None
 
 
