@@ -108,6 +108,13 @@ def test_the_command_line_gives_the_commands_status_and_streams() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (9, "in", "err\n")
 
 
+def test_the_machines_clock_does_not_run_ahead_of_ours(lab: Lab) -> None:
+    """Where it does, every timeout in the lab is too short, and machines are given up that only start slowly."""
+    before = time.monotonic()
+    lab.exec(VM, ["sleep", "2"])
+    assert time.monotonic() - before > 1.8
+
+
 # ---- the topology ---------------------------------------------------------------------------------------------------
 
 
