@@ -4,8 +4,9 @@ import signal
 
 import pulumi
 
-from components import Office, OfficeArgs, settings
+from components import Hooks, Office, OfficeArgs, settings
 from components.confirm import confirmation_hook
+from components.foresee import foresight_hook
 
 # A failing `up` interrupts the program; Python would answer with a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -13,7 +14,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 environment = settings.environment()
 office = Office(
     environment.environment,
-    OfficeArgs(environment, settings.operator(), settings.adopted_keys(), confirmation_hook()),
+    OfficeArgs(environment, settings.operator(), settings.adopted_keys(), Hooks(confirmation_hook(), foresight_hook(environment))),
 )
 for name, value in office.outputs.items():
     pulumi.export(name, value)

@@ -21,11 +21,19 @@ class Operator:
 
 
 @dataclass(frozen=True)
+class Hooks:
+    """What the engine calls around a host's commands: `confirm` when one failed (confirm.py), `foresee` before one (foresee.py)."""
+
+    confirm: pulumi.ErrorHook
+    foresee: pulumi.ResourceHook
+
+
+@dataclass(frozen=True)
 class HostArgs:
     """What a host is given.
 
     `description` is not secret and shows in previews. `key_lines` are the host's keys (secret), or None. `through` is the hub, for a
-    gateway that is reached over the tunnel. `rollback_after` is in seconds. `confirm` is the hook of confirm.py, None in mock tests.
+    gateway that is reached over the tunnel. `rollback_after` is in seconds. `hooks` are None in mock tests.
     """
 
     ssh: Ssh
@@ -34,7 +42,7 @@ class HostArgs:
     description: pulumi.Output[str]
     key_lines: pulumi.Output[str] | None = None
     through: Ssh | None = None
-    confirm: pulumi.ErrorHook | None = None
+    hooks: Hooks | None = None
 
 
 class Host(pulumi.ComponentResource):
@@ -45,14 +53,21 @@ class Host(pulumi.ComponentResource):
         user, keys = args.ssh.user, []
         if args.key_lines is not None:
             put, forget = hostscript.keys_command(user, "keys"), hostscript.keys_command(user, "forget-keys")
-            keys = [self._command(f"{name}-keys", args, args.key_lines, put, forget, [])]
-        self._command(f"{name}-state", args, args.description, hostscript.apply_command(user), hostscript.remove_command(user), keys)
+            keys = [self._command(f"{name}-keys", args, args.key_lines, put, forget, [], _hooks(args))]
+        apply, remove = hostscript.apply_command(user), hostscript.remove_command(user)
+        self._command(f"{name}-state", args, args.description, apply, remove, keys, _hooks(args, described=True))
         self.register_outputs({})
 
     def _command(
-        self, name: str, args: HostArgs, stdin: pulumi.Output[str], put: str, take_away: str, after: list[remote.Command]
+        self,
+        name: str,
+        args: HostArgs,
+        stdin: pulumi.Output[str],
+        put: str,
+        take_away: str,
+        after: list[remote.Command],
+        hooks: pulumi.ResourceHookBinding | None,
     ) -> remote.Command:
-        hooks = pulumi.ResourceHookBinding(on_error=[args.confirm]) if args.confirm is not None else None
         return remote.Command(
             name,
             connection=_connection(args),
@@ -64,6 +79,14 @@ class Host(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self, depends_on=after, hooks=hooks, additional_secret_outputs=["stdout", "stderr"]),
         )
+
+
+def _hooks(args: HostArgs, described: bool = False) -> pulumi.ResourceHookBinding | None:
+    if args.hooks is None:
+        return None
+    if not described:
+        return pulumi.ResourceHookBinding(on_error=[args.hooks.confirm])
+    return pulumi.ResourceHookBinding(on_error=[args.hooks.confirm], before_create=[args.hooks.foresee], before_update=[args.hooks.foresee])
 
 
 def _connection(args: HostArgs) -> remote.ConnectionArgs:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.host import Host, HostArgs, Operator
+from components.host import Hooks, Host, HostArgs, Operator
 from components.keys import PeerKeys
 from wg_office import hostscript
 from wg_office.keys import key_name
@@ -30,7 +30,7 @@ class MachineArgs:
     deployment: pulumi.Output[str]
     operator: Operator
     hub: Ssh
-    confirm: pulumi.ErrorHook | None = None
+    hooks: Hooks | None = None
 
 
 class _Machine(pulumi.ComponentResource):
@@ -47,7 +47,7 @@ class _Machine(pulumi.ComponentResource):
                 description=_description(args),
                 key_lines=_key_lines(args),
                 through=args.hub if args.plan.ssh.via == "hub" else None,
-                confirm=args.confirm,
+                hooks=args.hooks,
             ),
             pulumi.ResourceOptions(parent=self),
         )

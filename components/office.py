@@ -7,7 +7,7 @@ import pulumi
 import pulumi_random as random
 
 from components.developer import Developer, DeveloperArgs
-from components.host import Operator
+from components.host import Hooks, Operator
 from components.keys import PeerKeys, PeerKeysArgs
 from components.machine import Gateway, Hub, MachineArgs, WayBack
 from components.outputs import shown
@@ -26,13 +26,13 @@ _MACHINES = {"hub": Hub, "gateway": Gateway, "router": WayBack, "device": WayBac
 class OfficeArgs:
     """The environment, how the operator logs in, and the private keys that peers adopt (secret, by name).
 
-    `confirm` is the hook of confirm.py; without it a change is rolled back unless something else confirms it (mock tests).
+    Without `hooks` a change is rolled back unless something else confirms it (mock tests).
     """
 
     environment: Environment
     operator: Operator
     adopted_keys: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
-    confirm: pulumi.ErrorHook | None = None
+    hooks: Hooks | None = None
 
 
 class Office(pulumi.ComponentResource):
@@ -76,7 +76,7 @@ class Office(pulumi.ComponentResource):
         for host in plan(args.environment):
             machine = _MACHINES[host.role](
                 host.name,
-                MachineArgs(host, peers, deployment, args.operator, args.environment.hub.ssh, args.confirm),
+                MachineArgs(host, peers, deployment, args.operator, args.environment.hub.ssh, args.hooks),
                 pulumi.ResourceOptions(parent=self, depends_on=hub if _needs_hub(host) else []),
             )
             if host.role == "hub":

@@ -141,7 +141,7 @@ def destinations(env: Environment, access: Access) -> Iterator[Place]:
 def _of_operators(env: Environment) -> Iterator[Permission]:
     """SSH from the hub to the gateways that are reached through it."""
     for index, gateway in enumerate(env.gateways):
-        if gateway.ssh.via == "hub":
+        if gateway.ssh.via == "hub" and not gateway.retired:
             networks = [*peer_addresses(env, gateway), *(own for own in [_single(gateway.lan.address)] if str(own.ip) == gateway.ssh.host)]
             ports = (PortRange("tcp", gateway.ssh.port, gateway.ssh.port),)
             yield Permission(_host(env, env.hub), Place("host", gateway.name, tuple(networks)), ports, ("gateways", index, "ssh", "via"))

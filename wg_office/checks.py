@@ -356,6 +356,10 @@ def _via_hub(environment: Environment) -> Iterator[Finding]:
     for path, ssh in ssh_endpoints(environment):
         if path == ("hub", "ssh") and ssh.via is not None:
             yield Finding((*path, "via"), "the hub cannot be reached through itself", "remove it")
+        elif ssh.via is not None and path[2:] != ("ssh",):
+            yield Finding(
+                (*path, "via"), "a LAN's machine answers the hub only when it knows the way back", "reach it by an ssh without via"
+            )
 
 
 def _one_machine_each(environment: Environment) -> Iterator[Finding]:

@@ -141,7 +141,7 @@ class Gateway(Record):
     access: Annotated[Access, Field(description="What the LAN may reach by itself: developers and hosts")] = ()
     rotation: Annotated[Rotation, Field(description="Raise it by one to renew the keys")] = 1
     adopt_key: Annotated[Flag, Field(description="Take the private key from the stack's secret configuration")] = False
-    retired: Annotated[Flag, Field(description="First of two steps to take a gateway away: nobody reaches the LAN any more")] = False
+    retired: Annotated[Flag, Field(description="First of two steps to take a gateway away: taken down, still known to the hub")] = False
 
 
 class Developer(Record):

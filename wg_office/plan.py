@@ -54,7 +54,7 @@ class Route:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """Everything one machine must hold, but for keys."""
+    """Everything one machine must hold, but for keys. `carries` are the gateways that are reached through it."""
 
     name: str
     role: Role
@@ -65,11 +65,15 @@ class HostPlan:
     firewall: Firewall | None = None
     policy: FirewallPolicy | None = None
     routes: tuple[Route, ...] = ()
+    carries: tuple[str, ...] = ()
 
 
 def plan(env: Environment) -> tuple[HostPlan, ...]:
-    """The plans of all hosts: the hub, the gateways, then the routers and devices whose routes the program sets."""
-    return (hub_plan(env), *(gateway_plan(env, gateway) for gateway in env.gateways), *way_back_plans(env))
+    """The plans of all hosts: the hub, the gateways, then the routers and devices whose routes the program sets.
+
+    A retired gateway has none, so that it is taken down, while the hub still knows it: by that way its removal may have to come.
+    """
+    return (hub_plan(env), *(gateway_plan(env, gateway) for gateway in env.active_gateways), *way_back_plans(env))
 
 
 def hub_plan(env: Environment) -> HostPlan:
@@ -85,6 +89,7 @@ def hub_plan(env: Environment) -> HostPlan:
         tunnel=tunnel,
         firewall=env.hub.firewall,
         policy=host_rules(env, env.hub.name),
+        carries=tuple(gateway.name for gateway in env.active_gateways if gateway.ssh.via == "hub"),
     )
 
 
@@ -114,7 +119,7 @@ def gateway_plan(env: Environment, gateway: Gateway) -> HostPlan:
 def way_back_plans(env: Environment) -> tuple[HostPlan, ...]:
     """The routers and devices of the sites to which the environment gives the program SSH."""
     plans = []
-    for gateway in env.gateways:
+    for gateway in env.active_gateways:
         routes = way_back_routes(env, gateway)
         if gateway.router is not None and gateway.router.ssh is not None:
             plans.append(_way_back_plan(env, router_name(gateway), "router", gateway.router.ssh, routes))

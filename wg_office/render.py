@@ -12,6 +12,8 @@ from wg_office.plan import HostPlan, PeerPlan, Tunnel
 
 KEY_DIRECTORY = "/etc/wg-office/keys"
 SCRIPT_MARK = "---- script wg-office"
+CARRIES = "carries-ssh-of"
+"""The header of the gateways that are reached through this host."""
 
 GENERATED = "# Written by wg-office from the environment file. Changes made here are lost at the next deployment.\n"
 
@@ -158,6 +160,7 @@ def render_description(host: HostPlan, keys: Keys, deployment: str, scripts: Scr
     ]
     if host.tunnel is not None:
         header.append(f"interface {host.tunnel.interface}")
+    header += [f"{CARRIES} {name}" for name in host.carries]
     files = [*render_files(host, keys), *([File("flows.awk", scripts.flows)] if host.policy is not None else [])]
     return "\n".join(header) + "\n" + "".join(_section(file) for file in files) + f"{SCRIPT_MARK}\n{scripts.host}"
 

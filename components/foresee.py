@@ -1,0 +1,42 @@
+"""What a change would do to those who are connected, said in the preview, or refused there. Room: Pulumi, no file formats.
+
+The engine calls its hook before an update or a creation, in a preview as well, with the old description, which the program never sees.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from wg_office.changes import disruptions, severs
+from wg_office.model import Environment
+
+_NO_TUNNEL_YET = "is reached over a tunnel that does not stand yet; give it an ssh without `via: hub` for its first `pulumi up`"
+
+
+def foresight_hook(env: Environment) -> pulumi.ResourceHook:
+    """The hook for Host's descriptions. It warns of an interruption, and raises where a host could not be reached any more."""
+    adopting = {gateway.name for gateway in env.gateways if gateway.adopt_key}
+
+    async def foresee(args: pulumi.ResourceHookArgs) -> None:
+        name = args.name.rpartition("-")[0]
+        new, old = await _known(args.new_inputs), await _known(args.old_inputs)
+        through_hub = bool((new.get("connection") or {}).get("proxy"))
+        if args.old_inputs is None:
+            refused: tuple[str, ...] = (_NO_TUNNEL_YET,) if through_hub and name not in adopting else ()
+        else:
+            refused = severs(old["stdin"], new["stdin"], through_hub)
+            for disruption in disruptions(old["stdin"], new["stdin"]):
+                pulumi.log.warn(f"{name}: {disruption}")
+        if refused:
+            raise pulumi.RunError("\n".join(f"{name}: {reason}" for reason in refused))
+
+    return pulumi.ResourceHook("foresee-interruptions", foresee, pulumi.ResourceHookOptions(on_dry_run=True))
+
+
+async def _known(inputs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The two inputs that say what a host is and how it is reached."""
+    found = {}
+    for key in ("connection", "stdin"):
+        found[key] = await pulumi.Output.from_input((inputs or {}).get(key)).future()
+    return found

@@ -1,0 +1,177 @@
+"""What a change is said to interrupt, and which changes are refused because they would cut the way to a host."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from netaddr import IPAddress, IPNetwork
+from test_render import environment, keys_of
+
+from wg_office.changes import disruptions, severs
+from wg_office.fields import Endpoint
+from wg_office.keys import names, private_key
+from wg_office.model import Developer, Environment
+from wg_office.plan import plan
+from wg_office.render import Keys, Scripts, render_description
+
+ARTICLE = environment("article")
+SCRIPTS = Scripts(host="# key=value in a script says nothing\n", flows="")
+
+
+def described(env: Environment, host: str, keys: Keys | None = None) -> str:
+    found = next(each for each in plan(env) if each.name == host)
+    return render_description(found, keys or keys_of(env), "0" * 16, SCRIPTS)
+
+
+def with_gateway(number: int, **changes: Any) -> Environment:
+    gateways = list(ARTICLE.gateways)
+    gateways[number] = gateways[number].model_copy(update=changes)
+    return ARTICLE.model_copy(update={"gateways": tuple(gateways)})
+
+
+def with_hub(**changes: Any) -> Environment:
+    return ARTICLE.model_copy(update={"hub": ARTICLE.hub.model_copy(update=changes)})
+
+
+def new_key_of(name: str) -> Keys:
+    return keys_of(ARTICLE) | {name: names("another secret", private_key("another secret"))}
+
+
+def over_the_tunnel(env: Environment) -> Environment:
+    """Gateway c behind the hub."""
+    gateways = [
+        each.model_copy(update={"ssh": each.ssh.model_copy(update={"via": "hub"})}) if each.name == "c" else each for each in env.gateways
+    ]
+    return env.model_copy(update={"gateways": tuple(gateways)})
+
+
+moved = partial(with_gateway, 1)
+HERE = described(ARTICLE, "z"), described(ARTICLE, "c")
+
+
+@pytest.mark.parametrize(
+    ("host", "changed", "said"),
+    [
+        (
+            "z",
+            partial(described, ARTICLE, "z", new_key_of("z")),
+            "its key changes, and everybody's session ends until the other side knows",
+        ),
+        (
+            "c",
+            partial(described, ARTICLE, "c", new_key_of("z")),
+            "the key of z, the hub changes, and its session ends until both sides know",
+        ),
+        (
+            "z",
+            partial(described, ARTICLE, "z", new_key_of("e")),
+            "the key of e, developer changes, and its session ends until both sides know",
+        ),
+        ("z", lambda: described(with_hub(address=IPAddress("10.70.9.9")), "z"), "its address 10.70.0.1/16 goes"),
+        (
+            "c",
+            lambda: described(with_hub(endpoint=Endpoint(IPAddress("203.0.113.10"), 51999)), "c"),
+            "the endpoint of z, the hub changes, and its session ends until both sides know",
+        ),
+        (
+            "z",
+            lambda: described(with_hub(endpoint=Endpoint(IPAddress("203.0.113.10"), 51999)), "z"),
+            "its port changes, and everybody's session ends until the other side knows",
+        ),
+        (
+            "z",
+            lambda: described(moved(address=IPAddress("10.70.0.9")), "z"),
+            "the address of c, gateway of beijing changes from 10.70.0.3/32 to 10.70.0.9/32",
+        ),
+    ],
+)
+def test_what_cannot_be_gentle_is_said(host: str, changed: Callable[[], str], said: str) -> None:
+    assert disruptions(described(ARTICLE, host), changed()) == (said,)
+
+
+def test_a_lan_that_moves_to_another_gateway_is_said() -> None:
+    a, c = ARTICLE.gateways
+    env = ARTICLE.model_copy(update={"gateways": (a.model_copy(update={"lan": c.lan}), c.model_copy(update={"lan": a.lan}))})
+    assert set(disruptions(described(ARTICLE, "z"), described(env, "z"))) == {
+        "192.168.201.0/24 moves from a to c, and is out of reach until both have changed",
+        "192.168.200.0/24 moves from c to a, and is out of reach until both have changed",
+    }
+
+
+def without_e() -> Environment:
+    return ARTICLE.model_copy(update={"developers": tuple(each.model_copy(update={"access": ()}) for each in ARTICLE.developers[1:])})
+
+
+def another_prefix() -> Environment:
+    lan = ARTICLE.gateways[1].lan.model_copy(update={"cidr": IPNetwork("192.168.200.0/23")})
+    return moved(lan=lan)
+
+
+def with_a_newcomer() -> Environment:
+    newcomer = Developer(name="n", address=IPAddress("10.70.0.77"), access=ARTICLE.developers[0].access)
+    return ARTICLE.model_copy(update={"developers": (newcomer, *ARTICLE.developers)})
+
+
+def larger_packets() -> Environment:
+    return ARTICLE.model_copy(update={"network": ARTICLE.network.model_copy(update={"mtu": 1300})})
+
+
+@pytest.mark.parametrize("gentle", [lambda: ARTICLE, without_e, with_a_newcomer, another_prefix, larger_packets])
+@pytest.mark.parametrize("host", ["z", "c"])
+def test_gentle_changes_are_not_worth_a_word(gentle: Callable[[], Environment], host: str) -> None:
+    assert disruptions(described(ARTICLE, host), described(gentle(), host)) == ()
+
+
+def test_a_router_has_no_tunnel_to_interrupt() -> None:
+    assert (
+        disruptions("deployment 1\nrole router\n", "deployment 1\nrole router\n---- file routes 0644\n10.70.0.0/16 via 192.168.1.1\n") == ()
+    )
+
+
+# --- what would cut the way to a host ---------------------------------------------------------------------------------------------------
+
+BEHIND = over_the_tunnel(ARTICLE)
+
+
+@pytest.mark.parametrize("changed", ["c", "z"])
+def test_keys_do_not_change_over_the_tunnel_they_make(changed: str) -> None:
+    keys = new_key_of(changed)
+    assert all(
+        "without `via: hub` for this change" in reason for reason in severs(described(BEHIND, "c"), described(BEHIND, "c", keys), True)
+    )
+    assert severs(described(BEHIND, "c"), described(BEHIND, "c", keys), True)
+    assert severs(described(BEHIND, "z"), described(BEHIND, "z", keys), False)
+
+
+def test_the_hubs_own_change_is_free_where_no_gateway_is_behind_it() -> None:
+    assert severs(described(ARTICLE, "z"), described(ARTICLE, "z", new_key_of("z")), False) == ()
+
+
+def test_a_gateway_that_gets_another_way_in_the_same_change_is_free() -> None:
+    assert severs(described(BEHIND, "z"), described(ARTICLE, "z", new_key_of("c")), False) == ()
+
+
+def test_an_address_does_not_change_over_the_tunnel() -> None:
+    elsewhere = over_the_tunnel(moved(address=IPAddress("10.70.0.9")))
+    assert severs(described(BEHIND, "c"), described(elsewhere, "c"), True)
+    assert severs(described(BEHIND, "z"), described(elsewhere, "z"), False) == (
+        "c's address changes, over which c is reached; give it an ssh without `via: hub` for this change",
+    )
+
+
+def test_a_gateway_behind_the_hub_leaves_in_two_steps() -> None:
+    gone = BEHIND.model_copy(update={"gateways": BEHIND.gateways[:1], "developers": ()})
+    retired = BEHIND.model_copy(update={"gateways": (BEHIND.gateways[0], BEHIND.gateways[1].model_copy(update={"retired": True}))})
+    [refused] = severs(described(BEHIND, "z"), described(gone, "z"), False)
+    assert "set retired: true for it first" in refused
+    assert severs(described(BEHIND, "z"), described(retired, "z"), False) == ()
+    assert severs(described(retired, "z"), described(gone, "z"), False) == ()
+    assert "c" not in [host.name for host in plan(retired)]
+
+
+@pytest.mark.parametrize("gentle", [without_e, with_a_newcomer, another_prefix, larger_packets])
+def test_gentle_changes_go_over_the_tunnel(gentle: Callable[[], Environment]) -> None:
+    after = over_the_tunnel(gentle())
+    assert severs(described(BEHIND, "c"), described(after, "c"), True) == ()
+    assert severs(described(BEHIND, "z"), described(after, "z"), False) == ()
