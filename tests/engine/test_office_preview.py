@@ -2,18 +2,20 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sshd import LOOPBACK, Sshd, free_port, new_key
+from sshd import LOOPBACK, Sshd, free_port, new_key, running_sshd
 from stacks import Stack, StackFactory
 
 CLONE = Path(__file__).resolve().parent.parent.parent
 PARTS = ("components", "wg_office", "hostside")
 ADOPTED = "8GUOAOKKNOFJnJZTmNzrvfG1zRYT9scYOLQFdUBNTWQ="
+GATEWAYS = "sNfFPW2rzcxZLqyyKJpp8YDuNLVfnrPBDMcyTgFDJ2M="
 
-# The gateway is reached through the hub, so that the hub is always the first host to be dialled.
+# The gateway is reached through the hub, so that the hub is always the first host to be dialled; its tunnel is one that stands already.
 ENVIRONMENT = """\
 environment: test
 network: {{cidr: 10.70.0.0/16}}
@@ -28,7 +30,8 @@ gateways:
     address: 10.70.0.2
     lan: {{cidr: 192.168.201.0/24, address: 192.168.201.247}}
     return_path: static-route
-    ssh: {{host: 10.70.0.2, host_key: {gateway_key}, via: hub}}
+    adopt_key: true
+    ssh: {{host: {gateway_host}, port: {gateway_port}, host_key: {gateway_key}, via: hub}}
     router: {{address: 192.168.201.1}}
 developers:
   - {{name: e, address: 10.70.0.4, access: [shenzhen]}}
@@ -60,8 +63,9 @@ def office(tmp_path: Path, stack_factory: StackFactory, keys: dict[str, str]) ->
         own = Stack(stack.folder, {key: value for key, value in stack.environment.items() if key != "PYTHONPATH"}, name)
         own.pulumi("stack", "init", name)
         own.pulumi("config", "set", "sshKeyFile", str(tmp_path / "operator"))
+        own.pulumi("config", "set", "--secret", "--path", "privateKeys.a", GATEWAYS)
         if environment is not None:
-            usual = {"hub_port": free_port(), "user": "root"}
+            usual = {"hub_port": free_port(), "user": "root", "gateway_host": "10.70.0.2", "gateway_port": 22}
             text = environment.format(**{**usual, "hub_key": keys["hub"], "gateway_key": keys["gateway"], **given})
             (own.folder / "office.yaml").write_text(text)
             own.pulumi("config", "set", "environment", "office.yaml")
@@ -99,7 +103,7 @@ def test_a_broken_environment_file_gets_a_line_per_fault_and_no_traceback(office
     said = office(broken).preview(fails=True)
     assert "office.yaml cannot be deployed:" in said
     assert "office.yaml:13 gateways[0].retrun_path: is not a known field; did you mean return_path?" in said
-    assert "office.yaml:17 developers[0].address: " in said
+    assert "office.yaml:18 developers[0].address: " in said
     assert "Traceback" not in said
 
 
@@ -165,3 +169,71 @@ def test_a_host_that_does_not_let_the_operator_in_is_told(office: OfficeFactory,
     assert f"z: {sshd.user}@{LOOPBACK}:{sshd.port} does not let the operator in." in said
     assert "Traceback" not in said
     assert sshd.dials == 0
+
+
+# --- what a change would do to those who are connected -----------------------------------------------------------------------------------
+
+# Takes every description, and does nothing: these tests are about what is said before a host is asked.
+AGREES = "ForceCommand cat >/dev/null\n"
+
+
+@pytest.fixture
+def deployed(office: OfficeFactory, tmp_path: Path) -> Iterator[Stack]:
+    """A stack whose hub and gateway have taken their first description."""
+    serve = contextmanager(running_sshd)
+    with serve(tmp_path / "z", AGREES) as hub, serve(tmp_path / "a", AGREES) as gateway:
+        (tmp_path / "operator").write_text(hub.private_key)
+        (gateway.folder / "authorized_keys").write_text((hub.folder / "client.pub").read_text())
+        gateways = {"gateway_host": LOOPBACK, "gateway_port": gateway.port, "gateway_key": gateway.host_key}
+        stack = office(hub_port=hub.port, hub_key=hub.host_key, user=hub.user, **gateways)
+        stack.up()
+        yield stack
+
+
+def edit(stack: Stack, old: str, new: str) -> None:
+    file = stack.folder / "office.yaml"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+
+
+def test_a_gentle_change_is_previewed_without_a_warning(deployed: Stack) -> None:
+    edit(deployed, "developers:\n", "developers:\n  - {name: g, address: 10.70.0.9, access: [shenzhen]}\n")
+    said = deployed.preview()
+    assert "# g, developer" in said
+    assert "warning" not in said
+
+
+def test_a_preview_says_whom_a_change_interrupts(deployed: Stack) -> None:
+    edit(deployed, "address: 10.70.0.4", "rotation: 2, address: 10.70.0.44")
+    said = deployed.preview()
+    assert "warning: z: the key of e, developer changes, and its session ends until both sides know" in said
+    assert "warning: z: the address of e, developer changes from 10.70.0.4/32 to 10.70.0.44/32" in said
+
+
+def test_a_key_does_not_change_over_the_tunnel_that_it_makes(deployed: Stack) -> None:
+    deployed.pulumi("config", "set", "--secret", "--path", "privateKeys.a", ADOPTED)
+    said = deployed.preview(fails=True)
+    assert "a's key changes, over which a is reached; give it an ssh without `via: hub` for this change" in said
+    assert "Traceback" not in said
+    said = deployed.up(fails=True)
+    assert "a's key changes, over which a is reached" in said
+    assert "Traceback" not in said
+
+
+def test_a_gateway_behind_the_hub_leaves_in_two_steps(deployed: Stack) -> None:
+    text = (deployed.folder / "office.yaml").read_text()
+    kept, _, rest = text.partition("  - name: a\n")
+    without = f"{kept}  []\ndevelopers: []\n".replace("gateways:\n  []", "gateways: []")
+    (deployed.folder / "office.yaml").write_text(without)
+    said = deployed.preview(fails=True)
+    assert "a is reached through the hub and could not be taken down any more; set retired: true for it first" in said
+    (deployed.folder / "office.yaml").write_text(f"{kept}  - name: a\n    retired: true\n{rest}")
+    assert "a-state deleted" in deployed.up()
+    (deployed.folder / "office.yaml").write_text(without)
+    deployed.up()
+
+
+def test_a_gateway_is_not_set_up_over_a_tunnel_that_does_not_stand(office: OfficeFactory) -> None:
+    said = office(ENVIRONMENT.replace("    adopt_key: true\n", "")).preview(fails=True)
+    assert "a: is reached over a tunnel that does not stand yet; give it an ssh without `via: hub` for its first `pulumi up`" in said
+    assert "Traceback" not in said
