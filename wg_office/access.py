@@ -130,7 +130,7 @@ def opens(ports: Ports, protocol: str, port: int) -> bool:
 
 def permissions(env: Environment) -> tuple[Permission, ...]:
     """Everything that may be opened through the tunnel, in the order of the file; whoever is not in it reaches nothing."""
-    return (*_of_operators(env), *_of_gateways(env), *_of_developers(env), *_of_links(env))
+    return (*_of_hub(env), *_of_gateways(env), *_of_developers(env), *_of_links(env))
 
 
 def destinations(env: Environment, access: Access) -> Iterator[Place]:
@@ -138,8 +138,9 @@ def destinations(env: Environment, access: Access) -> Iterator[Place]:
     return (destination for grant in access for destination, _, _ in _targets(env, grant, ()))
 
 
-def _of_operators(env: Environment) -> Iterator[Permission]:
-    """SSH from the hub to the gateways that are reached through it."""
+def _of_hub(env: Environment) -> Iterator[Permission]:
+    """What the hub may reach by itself, and SSH to the gateways that are reached through it."""
+    yield from _of_access(env, _host(env, env.hub), env.hub.access, ("hub",))
     for index, gateway in enumerate(env.gateways):
         if gateway.ssh.via == "hub" and not gateway.retired:
             networks = [*peer_addresses(env, gateway), *(own for own in [_single(gateway.lan.address)] if str(own.ip) == gateway.ssh.host)]

@@ -7,6 +7,8 @@ a host is reached are refused.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from netaddr import IPAddress, IPNetwork
+
 from wg_office.render import CARRIES, SCRIPT_MARK
 
 
@@ -71,6 +73,21 @@ def _changed_own(before: _Told, after: _Told) -> list[str]:
 
 def _changed_ends(before: _Peer, after: _Peer) -> list[str]:
     return [what for key, what in _PEERS.items() if before.said.get(key) != after.said.get(key)]
+
+
+def admits(description: str, source: IPAddress, destination: IPAddress, port: int) -> bool:
+    """Whether a host with this description lets a TCP connection through to the destination, which may be the host itself."""
+    for line in description.partition(f"\n{SCRIPT_MARK}\n")[0].splitlines():
+        match line.split():
+            case ["allow", senders, receivers, *ports] if source in IPNetwork(senders) and destination in IPNetwork(receivers):
+                if ports == ["any"] or (ports[0] == "tcp" and _within(port, ports[1])):
+                    return True
+    return False
+
+
+def _within(port: int, ports: str) -> bool:
+    first, last = map(int, ports.split("-"))
+    return first <= port <= last
 
 
 def _kept(before: _Told, after: _Told) -> Iterator[tuple[_Peer, _Peer]]:

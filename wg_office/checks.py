@@ -425,6 +425,8 @@ class _Known:
 
 def _grants(environment: Environment) -> Iterator[tuple[Path, str | None, Grant]]:
     """Each grant, where it stands, and the developer it belongs to."""
+    for number, grant in enumerate(environment.hub.access if _has(environment, "hub") else ()):
+        yield ("hub", "access", number), None, grant
     for index, developer in enumerate(environment.developers):
         for number, grant in enumerate(developer.access):
             yield ("developers", index, "access", number), getattr(developer, "name", None), grant

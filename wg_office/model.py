@@ -98,6 +98,7 @@ class Hub(Record):
     endpoint: Annotated[EndpointText, Field(description="Public IP address and UDP port", examples=["203.0.113.10:51820"])]
     ssh: Annotated[Ssh, Field(description="How the program reaches it", examples=["{host: 198.51.100.7, port: 22, user: root}"])]
     firewall: Annotated[Firewall, Field(description="What filters packets on this host")] = "nftables"
+    access: Annotated[Access, Field(description="What the hub may reach by itself, such as a gateway's SSH")] = ()
     rotation: Annotated[Rotation, Field(description="Raise it by one to renew the keys")] = 1
     adopt_key: Annotated[Flag, Field(description="Take the private key from the stack's secret configuration")] = False
 

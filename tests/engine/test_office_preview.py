@@ -233,6 +233,13 @@ def test_a_gateway_behind_the_hub_leaves_in_two_steps(deployed: Stack) -> None:
     deployed.up()
 
 
+def test_a_gateway_that_does_not_let_the_hub_in_is_not_reached_through_it(deployed: Stack) -> None:
+    edit(deployed, ", via: hub", "")
+    deployed.up()
+    edit(deployed, "    ssh: {host: 127.0.0.1, port", "    ssh: {via: hub, host: 127.0.0.1, port")
+    assert "a: does not let the hub in yet; first put {host: a, ports: [" in deployed.preview(fails=True)
+
+
 def test_a_gateway_is_not_set_up_over_a_tunnel_that_does_not_stand(office: OfficeFactory) -> None:
     said = office(ENVIRONMENT.replace("    adopt_key: true\n", "")).preview(fails=True)
     assert "a: is reached over a tunnel that does not stand yet; give it an ssh without `via: hub` for its first `pulumi up`" in said

@@ -26,7 +26,7 @@ HOSTS = ("z", "a", "c", "r1")
 TUNNEL_HOSTS = ("z", "a", "c")
 LAPTOPS = ("e", "f")
 VPN = "10.70.0.0/16"
-HUB, E, F = "10.70.0.1", "10.70.0.4", "10.70.0.5"
+HUB, C, E, F = "10.70.0.1", "10.70.0.3", "10.70.0.4", "10.70.0.5"
 D, B = "192.168.200.244", "192.168.201.50"
 
 ENVIRONMENT = """\
@@ -37,6 +37,7 @@ hub:
   name: z
   address: 10.70.0.1
   endpoint: 203.0.113.10:51820
+  access: [{{host: c, ports: [22/tcp]}}]
   ssh: {{host: 127.0.0.1, port: {z}}}
 gateways:
   - name: a
@@ -51,7 +52,7 @@ gateways:
     address: 10.70.0.3
     lan: {{cidr: 192.168.200.0/24, address: 192.168.200.248}}
     return_path: static-route
-    ssh: {{host: 127.0.0.1, port: {c}}}
+    ssh: {c_ssh}
     router: {{address: 192.168.200.1}}
 developers:
   - name: e
@@ -112,10 +113,19 @@ class Deployment:
     seen: Seen = field(default_factory=Seen)
     outputs: dict[str, Any] = field(default_factory=dict)
 
-    def write(self, *, with_g: bool = False) -> None:
-        """Write the environment file, with or without developer g."""
+    def write(self, *, with_g: bool = False, through_the_hub: bool = False) -> None:
+        """Write the environment file, with or without developer g, with c reached by a forwarded port or through the hub."""
         ports = {name: self.lab.port(name) for name in HOSTS}
-        self.environment_file.write_text(ENVIRONMENT.format(known_hosts=self.lab.known_hosts, **ports) + (G if with_g else ""))
+        c_ssh = (
+            f"{{host: {C}, via: hub, host_key: {self.host_key('c')}}}" if through_the_hub else f"{{host: 127.0.0.1, port: {ports['c']}}}"
+        )
+        text = ENVIRONMENT.format(known_hosts=self.lab.known_hosts, c_ssh=c_ssh, **ports)
+        self.environment_file.write_text(text + (G if with_g else ""))
+
+    def host_key(self, name: str) -> str:
+        """A host's public key as known_hosts has it."""
+        lines = self.lab.known_hosts.read_text().splitlines()
+        return next(line.split(maxsplit=1)[1] for line in lines if line.startswith(f"[127.0.0.1]:{self.lab.port(name)} "))
 
     def up(self) -> str:
         """`pulumi up`; afterwards the outputs are those of the new state."""

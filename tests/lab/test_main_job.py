@@ -165,9 +165,9 @@ class Change:
     answered: list[int]
 
 
-def changed(job: Deployment, *, with_g: bool) -> Change:
+def changed(job: Deployment, *, with_g: bool, through_the_hub: bool = False) -> Change:
     """Preview and carry out a change of the file while e pings d five times a second."""
-    job.write(with_g=with_g)
+    job.write(with_g=with_g, through_the_hub=through_the_hub)
     preview = job.stack.preview()
     with job.lab.popen("e", ["sh", "-c", f"exec ping -n -i0.2 {D} >/root/pings"]) as ping:
         said = job.up()
@@ -301,12 +301,36 @@ def test_after_a_reboot_everything_works_without_an_up(as_deployed: Deployment, 
     assert not as_deployed.reaches("f", B)
 
 
+# ---- a gateway behind the hub ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def behind_the_hub(job: Deployment) -> Change:
+    """From now on c is reached over the tunnel that it makes itself; with that way, g comes again."""
+    assert job.comes_to_reach("e", D)
+    job.write(through_the_hub=True)
+    assert "c-state updated" in job.up()
+    return changed(job, with_g=True, through_the_hub=True)
+
+
+def test_a_change_reaches_a_gateway_over_its_own_tunnel(job: Deployment, behind_the_hub: Change) -> None:
+    assert "c-state updated" in behind_the_hub.said
+    assert "10.70.0.6/32" in job.lab.exec("c", ["cat", "/etc/wg-office/current/flows"]).stdout
+
+
+def test_a_change_over_the_tunnel_loses_no_packet_of_es_ping(behind_the_hub: Change) -> None:
+    assert len(behind_the_hub.answered) > 20
+    assert sorted(set(range(1, behind_the_hub.answered[-1] + 1)) - set(behind_the_hub.answered)) == []
+
+
 # ---- and away -------------------------------------------------------------------------------------------------------
 
 
-def test_destroy_leaves_each_host_as_it_was(job: Deployment) -> None:
+def test_destroy_leaves_each_host_as_it_was(job: Deployment, behind_the_hub: Change) -> None:
     job.stack.destroy()
     job.destroyed = True
+    # Reached over its own tunnel, c leaves when nobody is connected any more.
+    job.lab.exec("c", ["sh", "-c", "until [ ! -e /etc/wg-office ]; do sleep 1; done"], timeout=120)
     after = looks(job.lab)
     left = {name: difference(job.before[name], after[name]) for name in HOSTS}
     assert not any(left.values()), "\n".join(line for lines in left.values() for line in lines)

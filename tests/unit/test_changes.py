@@ -8,8 +8,9 @@ import pytest
 from netaddr import IPAddress, IPNetwork
 from test_render import environment, keys_of
 
-from wg_office.changes import disruptions, severs
+from wg_office.changes import admits, disruptions, severs
 from wg_office.fields import Endpoint
+from wg_office.grants import HostGrant, PortRange
 from wg_office.keys import names, private_key
 from wg_office.model import Developer, Environment
 from wg_office.plan import plan
@@ -168,6 +169,16 @@ def test_a_gateway_behind_the_hub_leaves_in_two_steps() -> None:
     assert severs(described(BEHIND, "z"), described(retired, "z"), False) == ()
     assert severs(described(retired, "z"), described(gone, "z"), False) == ()
     assert "c" not in [host.name for host in plan(retired)]
+
+
+@pytest.mark.parametrize(
+    ("destination", "port", "let_in"),
+    [("10.70.0.3", 22, True), ("10.70.0.3", 23, False), ("10.70.0.4", 22, False), ("192.168.200.248", 22, False)],
+)
+def test_a_gateway_lets_the_hub_in_where_the_hubs_access_says_so(destination: str, port: int, let_in: bool) -> None:
+    granted = with_hub(access=(HostGrant(host="c", ports=(PortRange("tcp", 20, 22),)),))
+    assert admits(described(granted, "c"), granted.hub.address, IPAddress(destination), port) is let_in
+    assert not admits(described(ARTICLE, "c"), granted.hub.address, IPAddress(destination), port)
 
 
 @pytest.mark.parametrize("gentle", [without_e, with_a_newcomer, another_prefix, larger_packets])

@@ -113,7 +113,9 @@ def known_ways(env: Environment, plans: dict[str, HostPlan], gateway: Gateway, t
     ways = ["masquerade"] if policy.masquerade is not None and target in policy.masquerade.destination else []
     setters = [f"{gateway.name}-router", *(device.name for device in gateway.devices if device.address == target)]
     ways += [name for name in setters if name in plans and plans[name].routes]
-    return ways + [text for text in by_hand(env) if text.startswith(f"site {gateway.site}: ")]
+    # Where devices know the way back by the program, the instruction is for the others.
+    told = [] if any(device.address == target for device in gateway.devices) else by_hand(env)
+    return ways + [text for text in told if text.startswith(f"site {gateway.site}: ")]
 
 
 # --- one way there, one way back -------------------------------------------------------------------------------------------------------
