@@ -14,7 +14,13 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 environment = settings.environment()
 office = Office(
     environment.environment,
-    OfficeArgs(environment, settings.operator(), settings.adopted_keys(), Hooks(confirmation_hook(), foresight_hook(environment))),
+    OfficeArgs(
+        environment,
+        settings.operator(),
+        settings.adopted_keys(),
+        settings.repairs(),
+        Hooks(confirmation_hook(), foresight_hook(environment)),
+    ),
 )
 for name, value in office.outputs.items():
     pulumi.export(name, value)

@@ -9,30 +9,24 @@ from typing import Any
 
 import pulumi
 
+from wg_office.advice import Failure
 from wg_office.hostscript import APPLIED_UNCONFIRMED
-from wg_office.known_hosts import keyscan
 from wg_office.model import Ssh
 
 _UNCONFIRMED = f"exited with status {APPLIED_UNCONFIRMED}"
 _SESSION_LOST = "exited without exit status"
 
-_ADVICE = {
-    "host key": (
-        "shows another host key than the pinned one ({pinned}). Do not go on before you know why: compare `{scan} | ssh-keygen -lf -` "
-        "with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host's own console; if they agree, pin the new key"
-    ),
-    "unable to authenticate": (
-        "does not let the operator in. Make `ssh -p {port} {user}@{host}` work with the key of sshKey or sshKeyFile, "
-        "or, where neither is set, of your SSH agent"
-    ),
-    "dial unix": "was not dialled: the SSH agent that SSH_AUTH_SOCK names does not answer. Start it, or unset SSH_AUTH_SOCK",
-    "dial tcp": (
-        "cannot be reached. Check that the host runs, that address and port in the environment file are right, and that `{scan}` answers"
-    ),
-    "ssh: rejected": "cannot be reached from the hub. Check that the tunnel stands (`wg show` on the hub), and that sshd runs there",
-    "handshake failed": "ended the connection before the login. Check that an SSH server answers there: `{scan}`",
+_KEY = "the key of sshKey or sshKeyFile, or, where neither is set, of your SSH agent"
+
+_SIGNS = {
+    "host key": Failure.HOST_KEY,
+    "unable to authenticate": Failure.LOGIN,
+    "dial unix": Failure.AGENT,
+    "dial tcp": Failure.UNREACHABLE,
+    "ssh: rejected": Failure.FROM_HUB,
+    "handshake failed": Failure.HANDSHAKE,
 }
-"""What to do, by what the error says; the first that fits."""
+"""How a connection failed, by what the error says; the first that fits."""
 
 
 def runs_again(errors: list[str]) -> bool:
@@ -53,14 +47,13 @@ def advice(name: str, connection: Mapping[str, Any], errors: list[str]) -> str |
     The engine's own error has the address at best, and for a wrong host key not even that.
     """
     newest = errors[0] if errors else ""
-    remedy = next((text for sign, text in _ADVICE.items() if sign in newest), None)
+    failure = next((failure for sign, failure in _SIGNS.items() if sign in newest), None)
     # A command that ran has words of its own to say, which may be any.
-    if remedy is None or "exited with" in newest:
+    if failure is None or "exited with" in newest:
         return None
     ssh, hub = _ssh(connection), connection.get("proxy")
     where = ssh.address if hub is None else f"{ssh.address}, or the hub on the way there ({_ssh(hub).address}),"
-    told = remedy.format(host=ssh.host, port=ssh.port, user=ssh.user, scan=keyscan(ssh.host, ssh.port), pinned=ssh.host_key_fingerprint)
-    line = f"{name.rpartition('-')[0]}: {where} {told}."
+    line = f"{name.rpartition('-')[0]}: {where} {failure.told(ssh, _KEY)}."
     if any(_UNCONFIRMED in error for error in errors):
         line += " It had just applied a change, and takes it back by itself, as nobody confirms it."
     return line

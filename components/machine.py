@@ -22,7 +22,7 @@ class MachineArgs:
     """A machine's plan, and what is needed to bring it there.
 
     `keys` are those of all peers, by name; of them the machine is given only what its plan uses. `deployment` names the Pulumi state
-    that owns the machine. `hub` is the way to the machines that are reached through the hub.
+    that owns the machine. `hub` is the way to the machines that are reached through the hub. A new `repair` has all of it applied again.
     """
 
     plan: HostPlan
@@ -30,6 +30,7 @@ class MachineArgs:
     deployment: pulumi.Output[str]
     operator: Operator
     hub: Ssh
+    repair: str | None = None
     hooks: Hooks | None = None
 
 
@@ -77,7 +78,7 @@ def _description(args: MachineArgs) -> pulumi.Output[str]:
     named = [] if tunnel is None else [args.plan.name, *(peer.name for peer in tunnel.peers), *(peer.psk_of for peer in tunnel.peers)]
     names = pulumi.Output.all(**{name: args.keys[name].names for name in named}) if named else pulumi.Output.from_input({})
     return pulumi.Output.all(args.deployment, names).apply(
-        lambda made: render_description(args.plan, made[1], made[0], hostscript.scripts())
+        lambda made: render_description(args.plan, made[1], made[0], hostscript.scripts(), args.repair)
     )
 
 
@@ -89,6 +90,6 @@ def _key_lines(args: MachineArgs) -> pulumi.Output[str] | None:
     def lines(made: list[str]) -> str:
         deployment, private, *shared = made
         keys = {key_name("private", private): private} | {key_name("preshared", key): key for key in shared}
-        return hostscript.key_lines(deployment, keys)
+        return hostscript.key_lines(deployment, keys, args.repair)
 
     return pulumi.Output.secret(pulumi.Output.all(args.deployment, args.keys[args.plan.name].private_key, *preshared).apply(lines))

@@ -26,12 +26,14 @@ _MACHINES = {"hub": Hub, "gateway": Gateway, "router": WayBack, "device": WayBac
 class OfficeArgs:
     """The environment, how the operator logs in, and the private keys that peers adopt (secret, by name).
 
+    `repairs` are stamps by host: where one is new, everything is applied again, changed or not.
     Without `hooks` a change is rolled back unless something else confirms it (mock tests).
     """
 
     environment: Environment
     operator: Operator
     adopted_keys: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
+    repairs: Mapping[str, str] = field(default_factory=dict)
     hooks: Hooks | None = None
 
 
@@ -76,7 +78,9 @@ class Office(pulumi.ComponentResource):
         for host in plan(args.environment):
             machine = _MACHINES[host.role](
                 host.name,
-                MachineArgs(host, peers, deployment, args.operator, args.environment.hub.ssh, args.hooks),
+                MachineArgs(
+                    host, peers, deployment, args.operator, args.environment.hub.ssh, args.repairs.get(host.name), args.hooks
+                ),
                 pulumi.ResourceOptions(parent=self, depends_on=hub if _needs_hub(host) else []),
             )
             if host.role == "hub":

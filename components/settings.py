@@ -1,5 +1,6 @@
 """The stack's configuration: where the environment file is, and the operator's secrets. Room: Pulumi, no file formats."""
 
+import re
 from operator import itemgetter
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from wg_office.faults import Faults, Unreadable
 from wg_office.keys import public_key
 from wg_office.load import load
 from wg_office.model import Environment
+
+_STAMP = re.compile(r"[A-Za-z0-9:-]+")
 
 
 def environment() -> Environment:
@@ -59,6 +62,17 @@ def adopted_keys() -> dict[str, pulumi.Output[str]]:
                 f"pulumi config set --secret --path 'privateKeys.{name}' (paste the key)"
             )
     return {name: found.apply(itemgetter(name)) for name in made}
+
+
+def repairs() -> dict[str, str]:
+    """A stamp per host that drifted, from `repair`, where `python -m wg_office status --repair` writes it."""
+    stamps = pulumi.Config().get_object("repair") or {}
+    if not isinstance(stamps, dict) or not all(_STAMP.fullmatch(str(stamp)) for stamp in stamps.values()):
+        raise pulumi.RunError(
+            "repair must hold a stamp of letters, digits, ':' and '-' per host, as `python -m wg_office status FILE --repair` writes it; "
+            "take it away with: pulumi config rm repair"
+        )
+    return {name: str(stamp) for name, stamp in stamps.items()}
 
 
 def _is_private_key(key: object) -> bool:

@@ -4,8 +4,11 @@ Room: the core's one place that reads a file of the project itself. The lines ne
 prints its own text, so what varies goes through stdin.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
+
+from netaddr import IPAddress
 
 from wg_office.render import Scripts
 
@@ -35,6 +38,11 @@ def keys_command(user: str, verb: Literal["keys", "forget-keys"]) -> str:
     return _as_root(user, f"timeout -k 5 100 bash --norc -s -- {verb}")
 
 
+def status_command(user: str) -> str:
+    """Says how the host is. stdin: status_lines."""
+    return _as_root(user, "timeout -k 5 100 bash --norc -s -- status full")
+
+
 def _described(verb: str) -> str:
     # The script stands behind the description. `timeout`, because nothing ends a remote command from this side.
     unpack = 'd=$(mktemp -d /run/wg-office.XXXXXX) && trap "rm -rf $d" EXIT && cat >$d/in && sed "1,/^---- script/d" $d/in >$d/sh'
@@ -45,7 +53,13 @@ def _as_root(user: str, command: str) -> str:
     return command if user == "root" else f"sudo -n {command}"
 
 
-def key_lines(deployment: str, keys: dict[str, str]) -> str:
-    """The stdin of keys_command: the script, the deployment, then a line per key. A secret."""
+def key_lines(deployment: str, keys: dict[str, str], repair: str | None = None) -> str:
+    """The stdin of keys_command: the script, the deployment, then a line per key. A secret. `repair` as in render_description."""
+    stamp = "" if repair is None else f"# repair {repair}\n"
     lines = "".join(f"{name} {value}\n" for name, value in sorted(keys.items()))
-    return f"{scripts().host}deployment {deployment}\n{lines}"
+    return f"{scripts().host}deployment {deployment}\n{stamp}{lines}"
+
+
+def status_lines(addresses: Iterable[IPAddress]) -> str:
+    """The stdin of status_command: the script, and what the host is to ping."""
+    return scripts().host + "".join(f"ping {address}\n" for address in addresses)

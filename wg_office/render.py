@@ -144,10 +144,11 @@ WantedBy=multi-user.target
 """
 
 
-def render_description(host: HostPlan, keys: Keys, deployment: str, scripts: Scripts) -> str:
+def render_description(host: HostPlan, keys: Keys, deployment: str, scripts: Scripts, repair: str | None = None) -> str:
     """The one text that a host is given: who it is, its files, and last the script that brings it there.
 
     It holds no secret. The operator's connection stands in it as a comment, because Pulumi shows the connection itself as a secret.
+    `repair` is a stamp: a new one makes the text differ, so that the host is dialled and all of it applied again.
     Raises ValueError where a file's line would be taken for a section mark.
     """
     header = [
@@ -161,6 +162,8 @@ def render_description(host: HostPlan, keys: Keys, deployment: str, scripts: Scr
     if host.tunnel is not None:
         header.append(f"interface {host.tunnel.interface}")
     header += [f"{CARRIES} {name}" for name in host.carries]
+    if repair is not None:
+        header.append(f"repair {repair}")
     files = [*render_files(host, keys), *([File("flows.awk", scripts.flows)] if host.policy is not None else [])]
     return "\n".join(header) + "\n" + "".join(_section(file) for file in files) + f"{SCRIPT_MARK}\n{scripts.host}"
 
