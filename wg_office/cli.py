@@ -1,13 +1,15 @@
-"""The command line of the core: what can be said about an environment without Pulumi and without dialling anybody.
+"""The command line of the core: what can be said about an environment without Pulumi.
 
-Only `handout` asks Pulumi, for what a stack holds. Exit status: 0 fine, 1 the file has faults or a hand-out cannot be made,
-2 wrong usage or a file that cannot be read.
+Only `status` dials, and changes nothing. `handout` asks Pulumi for what a stack holds, and `status --repair` tells it what to repair.
+Exit status: 0 fine, 1 the file has faults or a hand-out cannot be made, 2 wrong usage or a file that cannot be read; `status` has more.
 """
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -15,7 +17,8 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from wg_office import access_report
+from wg_office import access_report, status_report
+from wg_office.dial import NoLogin, read_hosts
 from wg_office.document import parse
 from wg_office.faults import Faults, Unreadable
 from wg_office.handout import HandoutError, run_handout
@@ -27,7 +30,8 @@ from wg_office.model import Developer, Environment, Peer
 from wg_office.plan import HostPlan, plan
 from wg_office.render import File, Keys, render_files
 from wg_office.schema import schema_text
-from wg_office.stack import StackError, developer_confs, stack_outputs
+from wg_office.stack import StackError, developer_confs, repair_command, set_repair, stack_outputs
+from wg_office.status import EXIT_STATUS, judge
 
 FAULTY, UNUSABLE = 1, 2
 
@@ -42,10 +46,12 @@ _EXAMPLES = """Examples:
 
     python -m wg_office render configs/dev.yaml --host z
 
+    python -m wg_office status configs/dev.yaml
+
     python -m wg_office handout e --file configs/dev.yaml"""
 
 app = typer.Typer(
-    help=f"""Checks and shows what an office environment means, without dialling anybody.
+    help=f"""Checks and shows what an office environment means, without dialling anybody; `status` asks its hosts how they are.
 
 {_EXAMPLES}""",
     no_args_is_help=True,
@@ -88,6 +94,12 @@ def environment_of(file: Path) -> Environment:
     """The environment of a file for commands that only show things: host keys may be missing."""
     with faults_reported():
         return load(file, require_host_keys=False)
+
+
+def console() -> Console:
+    """For tables. rich takes a pipe to be 80 columns wide, where the cells would be folded beyond reading."""
+    made = Console()
+    return made if made.is_terminal else Console(width=_WIDE)
 
 
 EnvironmentFile = Annotated[Path, typer.Argument(help="An environment file, such as configs/dev.yaml", metavar="FILE", show_default=False)]
@@ -241,9 +253,61 @@ def access(
         case TableFormat.CSV:
             typer.echo(access_report.csv_text(environment, lines), nl=False)
         case TableFormat.TABLE:
-            console = Console()
-            # rich takes a pipe to be 80 columns wide, where the cells would be folded beyond reading.
-            (console if console.is_terminal else Console(width=_WIDE)).print(access_report.table(environment, lines))
+            console().print(access_report.table(environment, lines))
+
+
+# --- status ------------------------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def status(
+    file: EnvironmentFile,
+    key: Annotated[Path | None, typer.Option(help="The operator's private key; left out: the SSH agent", show_default=False)] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that each host may take; all are asked at once", min=1)] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object on stdout")] = False,
+    with_peers: Annotated[bool, typer.Option("--peers", help="Also a table of all peers of all hosts")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Have the next `pulumi up` apply everything again on hosts with drift")] = False,
+    stack: Annotated[
+        str | None, typer.Option(help="For --repair; left out: the one called like the environment", show_default=False)
+    ] = None,
+) -> None:
+    """Ask all hosts how they are: drift, health, and whether an `up` is due. Changes nothing, and needs neither Pulumi nor a secret of its.
+
+    Exit status: 0 all well; 3 an `up` is due, since a host differs from the file; 4 drift, since a host differs from what it was given,
+    or trouble, since something does not work; 5 a host could not be asked. The highest that applies. As everywhere, 1 is for faults of
+    the file, and 2 for wrong usage. docs/drift.md has more.
+
+    Example: python -m wg_office status configs/dev.yaml --key ~/.ssh/wg-office --json
+    """
+    environment = environment_of(file)
+    plans = plan(environment)
+    try:
+        hosts = judge(environment, plans, read_hosts(environment, plans, key, timeout), scripts())
+    except NoLogin as error:
+        stop(str(error))
+    if as_json:
+        typer.echo(json.dumps(status_report.as_data(environment, hosts), indent=2, ensure_ascii=False))
+    else:
+        console().print(status_report.table(environment, hosts))
+        if with_peers:
+            console().print(status_report.peer_table(hosts))
+        for line in (*status_report.lines(hosts), status_report.summary(environment, hosts)):
+            typer.echo(line)
+    broken = [host.plan.name for host in hosts if host.needs_repair]
+    if repair and broken:
+        _have_repaired(stack or environment.environment, broken)
+    raise typer.Exit(EXIT_STATUS[status_report.state(hosts)])
+
+
+def _have_repaired(stack: str, hosts: list[str]) -> None:
+    """Write a stamp for each host into the stack's configuration; what is said goes to stderr, beside any JSON."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    try:
+        set_repair(stack, hosts, stamp)
+    except StackError as error:
+        complain(f"{error}. By hand: {shlex.join(['pulumi', *repair_command(stack, hosts, stamp)])}")
+        return
+    complain(f"the next `pulumi up --stack {stack}` repairs {', '.join(hosts)}, and shows them in its preview", colour=typer.colors.YELLOW)
 
 
 # --- handout -----------------------------------------------------------------------------------------------------------------------------

@@ -94,6 +94,7 @@ class Office:
 
     def install(self, repair: str | None = None) -> None:
         """Keys, apply, confirm: what one `up` does."""
+        self.sandbox.shell(f"echo {self.public(self.plan.name)} >/run/stand-in/public")
         private = keys.private_key(self.secrets[self.plan.name])
         held = {keys.key_name("private", private): private}
         for secret in self.secrets.values():

@@ -58,7 +58,7 @@ class TestFilesAndSettings:
         assert "\ndeployment 00000000000000aa\n" in said
         assert said.startswith("time ")
         for name in "acef":
-            assert f"\npeer {host.public(name)} never 0 0 " in said
+            assert f"\npeer {host.public(name)} 0 0 0 " in said
         assert said.endswith(f"\ndescription\n{host.description()}")
 
     def test_a_changed_file_is_named(self, host: Office, generation: str) -> None:
