@@ -112,7 +112,7 @@ class Built:
         return found
 
 
-def build(environment: Environment, adopted: Mapping[str, str] | None = None) -> Built:
+def build(environment: Environment, adopted: Mapping[str, str] | None = None, repairs: Mapping[str, str] | None = None) -> Built:
     """Build the environment with mocks."""
     monitor = Monitor()
     asyncio.set_event_loop(asyncio.new_event_loop())
@@ -123,7 +123,7 @@ def build(environment: Environment, adopted: Mapping[str, str] | None = None) ->
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     async def program() -> None:
         kept = {name: pulumi.Output.secret(key) for name, key in (adopted or {}).items()}
-        office = Office("test", OfficeArgs(environment, Operator(pulumi.Output.secret(OPERATOR)), kept))
+        office = Office("test", OfficeArgs(environment, Operator(pulumi.Output.secret(OPERATOR)), kept, repairs or {}))
         for name, value in office.outputs.items():
             outputs[name] = await value.future()
             secret[name] = await value.is_secret()
@@ -259,6 +259,17 @@ def test_an_adopted_key_takes_the_place_of_the_generated_one(tmp_path: Path) -> 
 def test_an_adopted_key_that_the_stack_lacks_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(pulumi.RunError, match=r"hub adopts its private key, .*: pulumi config set --secret --path 'privateKeys\.hub'"):
         build(environment_of(tmp_path, hub="  adopt_key: true\n"), {"north": ADOPTED})
+
+
+def test_a_repair_changes_what_its_host_is_given_and_nothing_else(built: Built, tmp_path: Path) -> None:
+    repaired = build(environment_of(tmp_path), repairs={"north": "20261124T100000Z", "gone": "20261124T100000Z"})
+    inputs = {one.name: _all(one.inputs) for one in built.of(COMMAND)}
+    changed = {one.name: _all(one.inputs) for one in repaired.of(COMMAND) if _all(one.inputs) != inputs[one.name]}
+    assert changed.keys() == {"north-keys", "north-state"}
+    assert "\nrepair 20261124T100000Z\n" in changed["north-state"]["stdin"].partition("---- file")[0]
+    for name, given in changed.items():
+        without = given["stdin"].replace("# repair 20261124T100000Z\n", "").replace("repair 20261124T100000Z\n", "")
+        assert {**given, "stdin": without} == inputs[name]
 
 
 def test_what_runs_on_hosts_does_not_depend_on_the_configuration(built: Built) -> None:

@@ -10,6 +10,8 @@ import pytest
 from sshd import LOOPBACK, Sshd, free_port, new_key, running_sshd
 from stacks import Stack, StackFactory
 
+from wg_office.stack import repair_command
+
 CLONE = Path(__file__).resolve().parent.parent.parent
 PARTS = ("components", "wg_office", "hostside")
 ADOPTED = "8GUOAOKKNOFJnJZTmNzrvfG1zRYT9scYOLQFdUBNTWQ="
@@ -131,6 +133,22 @@ def test_a_private_key_to_adopt_that_is_none_is_named_and_not_shown(office: Offi
     said = stack.preview(fails=True)
     assert "privateKeys.z is no WireGuard private key" in said
     assert "no-key-at-all" not in said
+    assert "Traceback" not in said
+
+
+def test_the_command_that_status_prints_sets_a_repair_that_the_program_takes(office: OfficeFactory) -> None:
+    stack = office()
+    stack.pulumi(*repair_command("test", ["z", "gone-host"], "20261124T100000Z"))
+    assert "20261124T100000Z" in stack.pulumi("config", "get", "--path", 'repair["z"]')
+    stack.preview()
+
+
+def test_a_repair_that_would_be_more_than_a_line_is_refused(office: OfficeFactory) -> None:
+    stack = office()
+    stack.pulumi("config", "set", "--path", "repair.z", "1\n---- file /etc/passwd 0644\nroot::0")
+    said = stack.preview(fails=True)
+    assert "repair must hold a stamp of letters, digits, ':' and '-' per host" in said
+    assert "pulumi config rm repair" in said
     assert "Traceback" not in said
 
 
