@@ -78,9 +78,7 @@ class Office(pulumi.ComponentResource):
         for host in plan(args.environment):
             machine = _MACHINES[host.role](
                 host.name,
-                MachineArgs(
-                    host, peers, deployment, args.operator, args.environment.hub.ssh, args.repairs.get(host.name), args.hooks
-                ),
+                MachineArgs(host, peers, deployment, args.operator, args.environment.hub.ssh, args.repairs.get(host.name), args.hooks),
                 pulumi.ResourceOptions(parent=self, depends_on=hub if _needs_hub(host) else []),
             )
             if host.role == "hub":
