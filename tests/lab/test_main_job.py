@@ -315,7 +315,7 @@ def behind_the_hub(job: Deployment) -> Change:
 
 def test_a_change_reaches_a_gateway_over_its_own_tunnel(job: Deployment, behind_the_hub: Change) -> None:
     assert "c-state updated" in behind_the_hub.said
-    assert "10.70.0.6/32" in job.lab.exec("c", ["cat", "/etc/wg-office/current/flows"]).stdout
+    assert "10.70.0.6/32" in job.lab.exec("c", ["cat", "/etc/wg-office/current/files/flows"]).stdout
 
 
 def test_a_change_over_the_tunnel_loses_no_packet_of_es_ping(behind_the_hub: Change) -> None:
