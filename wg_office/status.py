@@ -85,6 +85,7 @@ class HostReport:
     deployment: str | None = None
     pending: str | None = None
     rolled_back: tuple[str, int] | None = None
+    leaving: bool = False
     drift: tuple[str, ...] = ()
     public_key: str | None = None
     peers: tuple[PeerSeen, ...] = ()
@@ -155,6 +156,7 @@ def parse_report(said: str) -> HostReport:
         deployment=word("deployment"),
         pending=word("pending"),
         rolled_back=(undone[0], int(undone[1])) if undone else None,
+        leaving="leaving" in values,
         drift=tuple(text for (text,) in values.get("drift", [])),
         public_key=word("key"),
         peers=tuple(_peer(*words) for words in values.get("peer", [])),
@@ -234,6 +236,8 @@ def _of_changes(report: HostReport) -> Iterator[Finding]:
         yield Finding(
             Kind.TROUBLE, f"a change ({change}) was undone {age(ago)} ago, since nothing confirmed it: pulumi up applies it again"
         )
+    if report.leaving:
+        yield Finding(Kind.TROUBLE, "its removal is under way; look again in a minute")
     if report.generation is None:
         yield Finding(Kind.DRIFT, "nothing of wg-office is installed")
 

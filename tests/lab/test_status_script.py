@@ -174,7 +174,7 @@ class TestTunnel:
 @pytest.mark.parametrize(
     ("command", "lines"),
     [
-        ("ip link del wg0; nft delete table inet wg_office", {"interface wg0 is missing", "firewall rules are gone"}),
+        ("ip link del wg0; nft delete table inet wg_office", {"interface wg0 is missing", "firewall table inet wg_office is missing"}),
         ("ip link set wg0 down", {"interface wg0 is down"}),
         ("ip address del 10.70.0.1/16 dev wg0", {"address 10.70.0.1/16 is missing on wg0"}),
         ("rm -r /etc/wg-office/keys", {"key file /etc/wg-office/keys/"}),

@@ -88,6 +88,10 @@ def test_drift_is_passed_on_with_the_names_of_peers() -> None:
     assert [host.plan.name for host in hosts if host.needs_repair] == ["z"]
 
 
+def test_a_removal_that_is_under_way_is_told() -> None:
+    assert findings(judged(a=heard(said("a", "leaving")))) == [("a", Kind.TROUBLE, "its removal is under way; look again in a minute")]
+
+
 def test_a_host_without_an_installation_has_drifted() -> None:
     hosts = judged(c=heard(f"time {NOW}\ngeneration none\n"))
     assert ("c", Kind.DRIFT, "nothing of wg-office is installed") in findings(hosts)
