@@ -156,6 +156,16 @@ def test_keys_are_for_root_and_networkd_alone(host: Host) -> None:
     assert set(modes.splitlines()) == {"640 root:systemd-network"}
 
 
+def test_rules_that_do_not_load_at_boot_close_the_way(host: Host) -> None:
+    rules, boot = "/etc/wg-office/current/files/nftables.nft", "bash /etc/wg-office/current/wg-office boot"
+    assert host.shell(f"cp {rules} /root/kept; echo broken >{rules}; {boot} 2>/dev/null; echo $?; mv /root/kept {rules}").endswith("1")
+    try:
+        assert "chain closed" in host.shell("nft list table inet wg_office")
+    finally:
+        host.shell(boot)
+    assert "chain closed" not in host.shell("nft list table inet wg_office")
+
+
 def test_removal_takes_everything_away(host: Host) -> None:
     description = host.description()
     assert host.run(hostscript.remove_command("root"), description).returncode == 0
