@@ -10,6 +10,7 @@ import pulumi
 from netaddr import IPAddress, valid_ipv4
 
 from wg_office.changes import admits, disruptions, severs
+from wg_office.description import Description, read
 from wg_office.model import Environment
 
 _NO_TUNNEL_YET = "is reached over a tunnel that does not stand yet; give it an ssh without `via: hub` for its first `pulumi up`"
@@ -28,10 +29,11 @@ def foresight_hook(env: Environment) -> pulumi.ResourceHook:
         if args.old_inputs is None:
             refused: tuple[str, ...] = (_NO_TUNNEL_YET,) if through_hub and name not in adopting else ()
         else:
-            refused = severs(old["stdin"], new["stdin"], through_hub)
-            if through_hub and not _through_hub(old) and not _lets_in(env, old["stdin"], new["connection"]):
+            before, after = read(old["stdin"]), read(new["stdin"])
+            refused = severs(before, after, through_hub)
+            if through_hub and not _through_hub(old) and not _lets_in(env, before, new["connection"]):
                 refused += (_HUB_NOT_ADMITTED.format(name=name, port=int(new["connection"]["port"])),)
-            for disruption in disruptions(old["stdin"], new["stdin"]):
+            for disruption in disruptions(before, after):
                 pulumi.log.warn(f"{name}: {disruption}")
         if refused:
             raise pulumi.RunError("\n".join(f"{name}: {reason}" for reason in refused))
@@ -43,7 +45,7 @@ def _through_hub(inputs: Mapping[str, Any]) -> bool:
     return bool((inputs["connection"] or {}).get("proxy"))
 
 
-def _lets_in(env: Environment, description: str, connection: Mapping[str, Any]) -> bool:
+def _lets_in(env: Environment, description: Description, connection: Mapping[str, Any]) -> bool:
     """Whether the host as it is now answers the hub; a name that is no address the file cannot know."""
     if not valid_ipv4(connection["host"]):
         return True

@@ -5,7 +5,7 @@ Room: the core. From here come the public names of keys where Pulumi's state is 
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wg_office.keys import GENERATED_ON_APPLY, PublicNames
 from wg_office.plan import HostPlan
@@ -23,8 +23,11 @@ class Description:
 
     def header(self, key: str) -> str | None:
         """A value of the header."""
-        found = re.search(rf"^{re.escape(key)} (.*)$", self.parts[HEADER], re.MULTILINE)
-        return found.group(1) if found else None
+        return next(iter(self.headers(key)), None)
+
+    def headers(self, key: str) -> list[str]:
+        """All values of the header that have this key."""
+        return re.findall(rf"^{re.escape(key)} (.*)$", self.parts[HEADER], re.MULTILINE)
 
     @property
     def version(self) -> str | None:
@@ -32,19 +35,77 @@ class Description:
         found = re.match(r"# wg-office description (\S+)\n", self.parts[HEADER])
         return found.group(1) if found else None
 
-    @property
-    def netdev(self) -> str:
-        """The text of the .netdev; empty on a host without a tunnel."""
-        return next((text for path, text in self.parts.items() if path.endswith(".netdev")), "")
+    def settings(self, name: str) -> list[tuple[str, str]]:
+        """The settings in all sections of this name, of all files, in order."""
+        return [setting for section in self._sections() if section.name == name for setting in section.settings]
+
+    def peers(self) -> list["NamedPeer"]:
+        """The peers of the tunnel, in order."""
+        return [NamedPeer(section.comment, tuple(section.settings)) for section in self._sections() if section.name == "[WireGuardPeer]"]
+
+    def _sections(self) -> Iterator["_Section"]:
+        for path, text in self.parts.items():
+            if path.endswith((".netdev", ".network")):
+                yield from _sections(text)
 
 
 @dataclass(frozen=True)
 class NamedPeer:
-    """A peer as a .netdev names it."""
+    """A peer as a .netdev names it; its title begins with its name."""
 
+    title: str
+    settings: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in the environment file."""
+        return self.title.partition(",")[0]
+
+    def get(self, key: str) -> str | None:
+        """A setting's value."""
+        return next(iter(self.values(key)), None)
+
+    def values(self, key: str) -> list[str]:
+        """All values of a setting."""
+        return [value for name, value in self.settings if name == key]
+
+    @property
+    def public_key(self) -> str:
+        """The key that it is known by."""
+        return self.get("PublicKey") or GENERATED_ON_APPLY
+
+    @property
+    def preshared_name(self) -> str:
+        """The name of the file with its preshared key."""
+        return _key_name(self.get("PresharedKeyFile"))
+
+
+@dataclass
+class _Section:
     name: str
-    public_key: str
-    preshared_name: str
+    comment: str
+    settings: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _sections(text: str) -> Iterator[_Section]:
+    """The sections of a unit file, each with the comment above it."""
+    comment, section = "", None
+    for line in text.splitlines():
+        if line.startswith("# "):
+            comment = line[2:]
+        elif line.startswith("["):
+            if section is not None:
+                yield section
+            section, comment = _Section(line, comment), ""
+        elif section is not None and "=" in line:
+            key, _, value = line.partition("=")
+            section.settings.append((key, value))
+    if section is not None:
+        yield section
+
+
+def _key_name(file: str | None) -> str:
+    return GENERATED_ON_APPLY if file is None else file.removeprefix(f"{KEY_DIRECTORY}/")
 
 
 def read(text: str) -> Description:
@@ -61,12 +122,6 @@ def read(text: str) -> Description:
     return Description(parts)
 
 
-def peers(description: Description) -> Iterator[NamedPeer]:
-    """The peers of the tunnel, in order."""
-    block = re.compile(rf"^# ([^,\n]+).*\n\[WireGuardPeer\]\nPublicKey=(.+)\nPresharedKeyFile={KEY_DIRECTORY}/(.+)$", re.MULTILINE)
-    return (NamedPeer(*found.groups()) for found in block.finditer(description.netdev))
-
-
 def public_names(host: HostPlan, description: Description, brought: Mapping[str, str]) -> dict[str, PublicNames]:
     """The keys that a host's text needs, as its description has them; `brought` are the public keys that developers brought themselves.
 
@@ -74,11 +129,11 @@ def public_names(host: HostPlan, description: Description, brought: Mapping[str,
     """
     if host.tunnel is None:
         return {}
-    known = {peer.name: peer for peer in peers(description)}
-    private = re.search(rf"^PrivateKeyFile={KEY_DIRECTORY}/(.+)$", description.netdev, re.MULTILINE)
-    made = {host.name: PublicNames(GENERATED_ON_APPLY, private.group(1) if private else GENERATED_ON_APPLY, GENERATED_ON_APPLY)}
+    known = {peer.name: peer for peer in description.peers()}
+    private = _key_name(dict(description.settings("[WireGuard]")).get("PrivateKeyFile"))
+    made = {host.name: PublicNames(GENERATED_ON_APPLY, private, GENERATED_ON_APPLY)}
     for peer in host.tunnel.peers:
-        held = known.get(peer.name, NamedPeer(peer.name, GENERATED_ON_APPLY, GENERATED_ON_APPLY))
+        held = known.get(peer.name, NamedPeer(peer.name, ()))
         public = brought.get(peer.name, held.public_key)
         if peer.psk_of == host.name:
             made[host.name] = PublicNames(GENERATED_ON_APPLY, made[host.name].private_name, held.preshared_name)

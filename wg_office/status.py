@@ -216,7 +216,7 @@ def _host_status(env: Environment, host: HostPlan, reading: Reading, scripts: Sc
 
 def _names(env: Environment, report: HostReport) -> dict[str, str]:
     """Peers by public key."""
-    held = description.peers(report.description) if report.description is not None else ()
+    held = report.description.peers() if report.description is not None else ()
     return _brought(env, by_key=True) | {peer.public_key: peer.name for peer in held}
 
 
@@ -268,7 +268,7 @@ def _of_the_file(env: Environment, host: HostPlan, report: HostReport, scripts: 
     held = report.description
     if held is None:
         return
-    named = {peer.name for peer in description.peers(held)}
+    named = {peer.name for peer in held.peers()}
     planned = {peer.name for peer in host.tunnel.peers} if host.tunnel is not None else set()
     for gone in sorted(named - planned):
         yield Finding(Kind.UP_DUE, f"peer {gone} is no longer in the file and still let in: pulumi up")
@@ -294,7 +294,7 @@ def _against_the_hub(env: Environment, host: HostStatus, hub: HostReport | None)
     if report.deployment and hub.deployment and report.deployment != hub.deployment:
         text = f"belongs to deployment {report.deployment}, and hub {env.hub.name} to {hub.deployment}"
         findings.append(Finding(Kind.TROUBLE, text))
-    held = {peer.name: peer.public_key for peer in (description.peers(hub.description) if hub.description else ())}
+    held = {peer.name: peer.public_key for peer in (hub.description.peers() if hub.description else ())}
     if report.public_key and held.get(host.plan.name, report.public_key) != report.public_key:
         text = f"hub {env.hub.name} knows it by another public key than it has ({report.public_key}): pulumi up"
         findings.append(Finding(Kind.DRIFT, text))

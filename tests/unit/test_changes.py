@@ -9,6 +9,7 @@ from netaddr import IPAddress, IPNetwork
 from test_render import environment, keys_of
 
 from wg_office.changes import admits, disruptions, severs
+from wg_office.description import Description, read
 from wg_office.fields import Endpoint
 from wg_office.grants import HostGrant, PortRange
 from wg_office.keys import names, private_key
@@ -20,9 +21,9 @@ ARTICLE = environment("article")
 SCRIPTS = Scripts(host="# key=value in a script says nothing\n", flows="")
 
 
-def described(env: Environment, host: str, keys: Keys | None = None) -> str:
+def described(env: Environment, host: str, keys: Keys | None = None) -> Description:
     found = next(each for each in plan(env) if each.name == host)
-    return render_description(found, keys or keys_of(env), "0" * 16, SCRIPTS)
+    return read(render_description(found, keys or keys_of(env), "0" * 16, SCRIPTS))
 
 
 def with_gateway(number: int, **changes: Any) -> Environment:
@@ -48,7 +49,6 @@ def over_the_tunnel(env: Environment) -> Environment:
 
 
 moved = partial(with_gateway, 1)
-HERE = described(ARTICLE, "z"), described(ARTICLE, "c")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ HERE = described(ARTICLE, "z"), described(ARTICLE, "c")
         ),
     ],
 )
-def test_what_cannot_be_gentle_is_said(host: str, changed: Callable[[], str], said: str) -> None:
+def test_what_cannot_be_gentle_is_said(host: str, changed: Callable[[], Description], said: str) -> None:
     assert disruptions(described(ARTICLE, host), changed()) == (said,)
 
 
@@ -125,9 +125,8 @@ def test_gentle_changes_are_not_worth_a_word(gentle: Callable[[], Environment], 
 
 
 def test_a_router_has_no_tunnel_to_interrupt() -> None:
-    assert (
-        disruptions("deployment 1\nrole router\n", "deployment 1\nrole router\n---- file routes 0644\n10.70.0.0/16 via 192.168.1.1\n") == ()
-    )
+    before, after = "deployment 1\nrole router\n", "deployment 1\nrole router\n---- file routes 0644\n10.70.0.0/16 via 192.168.1.1\n"
+    assert disruptions(read(before), read(after)) == ()
 
 
 # --- what would cut the way to a host ---------------------------------------------------------------------------------------------------
