@@ -7,7 +7,7 @@ Room: the core. The host's side is `verb_status` in hostside/wg-office.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -15,7 +15,7 @@ from netaddr import IPAddress
 
 from wg_office import description
 from wg_office.description import Description
-from wg_office.model import Developer, Environment
+from wg_office.model import Environment
 from wg_office.plan import HostPlan
 from wg_office.render import Scripts, render_description
 
@@ -202,7 +202,7 @@ def _host_status(env: Environment, host: HostPlan, reading: Reading, scripts: Sc
     except (ValueError, TypeError):
         return HostStatus(host, None, (Finding(Kind.UNREACHABLE, "said what cannot be understood; ask again"),))
     names = _names(env, report)
-    peers = tuple(PeerSeen(**{**vars(peer), "name": names.get(peer.public_key)}) for peer in report.peers)
+    peers = tuple(replace(peer, name=names.get(peer.public_key)) for peer in report.peers)
     pinged = tuple(Ping(ping.to, ping.address, report.pings.get(str(ping.address), "unknown")) for ping in pings(env, host))
     clock = (report.time - (reading.asked + reading.answered) / 2, (reading.answered - reading.asked) / 2)
     findings = (
@@ -217,13 +217,12 @@ def _host_status(env: Environment, host: HostPlan, reading: Reading, scripts: Sc
 def _names(env: Environment, report: HostReport) -> dict[str, str]:
     """Peers by public key."""
     held = report.description.peers() if report.description is not None else ()
-    return _brought(env, by_key=True) | {peer.public_key: peer.name for peer in held}
+    return {key: name for name, key in _brought(env).items()} | {peer.public_key: peer.name for peer in held}
 
 
-def _brought(env: Environment, *, by_key: bool = False) -> dict[str, str]:
-    """The public keys that developers brought themselves."""
-    pairs = [(peer.name, peer.public_key) for peer in env.peers if isinstance(peer, Developer) and peer.public_key]
-    return {key: name for name, key in pairs} if by_key else dict(pairs)
+def _brought(env: Environment) -> dict[str, str]:
+    """The public keys that developers brought themselves, by name."""
+    return {developer.name: developer.public_key for developer in env.developers if developer.public_key}
 
 
 def _of_changes(report: HostReport) -> Iterator[Finding]:
@@ -298,7 +297,7 @@ def _against_the_hub(env: Environment, host: HostStatus, hub: HostReport | None)
     if report.public_key and held.get(host.plan.name, report.public_key) != report.public_key:
         text = f"hub {env.hub.name} knows it by another public key than it has ({report.public_key}): pulumi up"
         findings.append(Finding(Kind.DRIFT, text))
-    return HostStatus(**{**vars(host), "findings": tuple(findings)})
+    return replace(host, findings=tuple(findings))
 
 
 # --- in words ----------------------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import pytest
 from deployment import (
-    CLONE,
     ENVIRONMENT,
     LAPTOPS,
     VPN,
@@ -78,10 +77,8 @@ class Office(Deployment):
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+def office(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """A deployment without IPv6, with e and f connected at home by their everyday files."""
-    lab = Lab(CLONE)
-    lab.up()
     lab.move("e", "home")
     fresh(lab)
     stack, environment_file = job_stack(tmp_path_factory.mktemp("office"), toolchain_environment(), lab)

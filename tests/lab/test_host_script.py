@@ -75,13 +75,6 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def lab() -> Lab:
-    made = Lab(ROOT)
-    made.up()
-    return made
-
-
-@pytest.fixture(scope="module")
 def host(lab: Lab) -> Iterator[Host]:
     lab.reset_node("z")
     lab.wait("z")

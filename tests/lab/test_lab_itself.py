@@ -17,13 +17,6 @@ from lab.nodes import BRIDGES, BY_NAME, HOSTS, NODES, VM
 CLONE = Path(__file__).resolve().parent.parent.parent
 
 
-@pytest.fixture(scope="module")
-def lab() -> Lab:
-    lab = Lab(CLONE)
-    lab.up()
-    return lab
-
-
 def reaches(lab: Lab, source: str, target: str, count: int = 1) -> bool:
     return lab.exec(source, ["ping", "-n", f"-c{count}", "-W2", target], check=False).returncode == 0
 

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from deployment import (
@@ -41,15 +40,7 @@ from deployment import (
 from lab import Lab
 from lab.nodes import VM
 
-CLONE = Path(__file__).resolve().parent.parent.parent
 PLANTED = "planted-4f1c9d70a2"
-
-
-@pytest.fixture(scope="module")
-def lab() -> Lab:
-    lab = Lab(CLONE)
-    lab.up()
-    return lab
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,15 +17,7 @@ from deployment import HOSTS, Deployment, found_in, job_stack, reset, toolchain_
 
 from lab import Lab
 
-CLONE = Path(__file__).resolve().parent.parent.parent
 NETWORK = "/etc/systemd/network/50-wg0.network"
-
-
-@pytest.fixture(scope="module")
-def lab() -> Lab:
-    lab = Lab(CLONE)
-    lab.up()
-    return lab
 
 
 @pytest.fixture(scope="module")
