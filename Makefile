@@ -53,9 +53,10 @@ packages: ## the operating system's packages for checks and tests
 		|| { tail -n 5 .apt.log >&2; exit 1; }; rm -f .apt.log
 
 .PHONY: check
-check: $(VENV) packages ## style, types and shell
+check: $(VENV) packages ## style, types and shell; and that all tests are found
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy
 	@shellcheck --exclude=SC1091 $(SHELL_FILES)
+	@.venv/bin/python -m pytest tests --collect-only -qq -p no:cacheprovider >.collected 2>&1 || { cat .collected >&2; exit 1; }; rm -f .collected
 
 .PHONY: format
 format: $(VENV) ## put the Python files into shape

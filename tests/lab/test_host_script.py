@@ -94,6 +94,17 @@ def test_what_is_in_place_already_is_left_alone(host: Host) -> None:
     assert host.mtu == "1280"
 
 
+def test_networkd_leaves_the_peers_of_a_later_change_alone(host: Host) -> None:
+    tunnel = host.plan.tunnel
+    assert tunnel is not None
+    host.install(host.description(replace(host.plan, tunnel=replace(tunnel, peers=tunnel.peers[:-1]))))
+    # Each new MTU is an event at which networkd looks at the link again.
+    seen = host.shell("for mtu in 1281 1280 1281 1280; do ip link set wg0 mtu $mtu; sleep 1; wg show wg0 peers | wc -l; done")
+    assert host.put_keys().returncode == 0, "the key of the peer that was gone is needed again"
+    host.install(host.description())
+    assert set(seen.split()) == {str(len(tunnel.peers) - 1)}
+
+
 def test_a_change_without_a_second_connection_is_taken_back(host: Host) -> None:
     before = host.generation
     assert host.apply(host.with_mtu(1300)).returncode == UNCONFIRMED

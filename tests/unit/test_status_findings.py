@@ -1,6 +1,6 @@
 """How hosts are judged by what they say: drift, trouble, an `up` that is due; and how that is shown.
 
-After an intended change of the table or the JSON: WG_OFFICE_UPDATE_GOLDEN=1 .venv/bin/python -m pytest tests/unit/test_status.py
+After an intended change of the table or the JSON: WG_OFFICE_UPDATE_GOLDEN=1 .venv/bin/python -m pytest tests/unit/test_status_findings.py
 """
 
 import io
