@@ -15,6 +15,10 @@ SCRIPT_MARK = "---- script wg-office"
 CARRIES = "carries-ssh-of"
 """The header of the gateways that are reached through this host."""
 
+_BEFORE_US = ("nftables", "netfilter-persistent", "iptables", "ip6tables", "ufw")
+FLUSHING_SERVICES = (*_BEFORE_US, "firewalld", "docker")
+"""Services of a host that flush rules of others when they start, reload or stop, or (Docker) put their own before ours."""
+
 GENERATED = "# Written by wg-office from the environment file. Changes made here are lost at the next deployment.\n"
 
 Keys = Mapping[str, PublicNames]
@@ -50,6 +54,7 @@ def render_files(host: HostPlan, keys: Keys) -> tuple[File, ...]:
         ]
     if host.policy is not None and host.firewall is not None:
         files += [File(path, text) for path, text in firewall.files(host.policy, host.firewall).items()]
+        files += [File(f"/etc/systemd/system/{service}.service.d/50-wg-office.conf", render_drop_in()) for service in FLUSHING_SERVICES]
     if host.routes:
         files.append(File("routes", "".join(f"{route.destination} via {route.via}\n" for route in host.routes)))
     files.append(File("/etc/systemd/system/wg-office.service", render_unit(host)))
@@ -124,9 +129,8 @@ def render_sysctl(tunnel: Tunnel) -> str:
 def render_unit(host: HostPlan) -> str:
     """The boot unit: a host's rules before its network, so that nothing is ever open; a router's routes once it is up."""
     order = (
-        "DefaultDependencies=no\nAfter=local-fs.target systemd-sysctl.service nftables.service ufw.service\n"
-        "Before=network-pre.target systemd-networkd.service\nWants=network-pre.target\nConflicts=shutdown.target\n"
-        "# A restart of these flushes rules, ours among them.\nPartOf=nftables.service ufw.service\n"
+        f"DefaultDependencies=no\nAfter=local-fs.target systemd-sysctl.service {' '.join(f'{name}.service' for name in _BEFORE_US)}\n"
+        "Before=network-pre.target systemd-networkd.service firewalld.service\nWants=network-pre.target\nConflicts=shutdown.target\n"
         if host.tunnel is not None
         else "After=network-online.target\nWants=network-online.target\n"
     )
@@ -141,6 +145,16 @@ ExecStart=/bin/bash /etc/wg-office/current/wg-office boot
 
 [Install]
 WantedBy=multi-user.target
+"""
+
+
+def render_drop_in() -> str:
+    """For a service that may take rules along: they are loaded again before it counts as started, reloaded or stopped."""
+    load = "-+/bin/bash /etc/wg-office/current/wg-office boot"
+    return f"""{GENERATED}[Service]
+ExecStartPost={load}
+ExecReload={load}
+ExecStopPost={load}
 """
 
 

@@ -37,7 +37,7 @@ class Stack:
     def pulumi(self, *arguments: str, fails: bool = False, **environment: str) -> str:
         """Run `pulumi` and return all that it said; the test fails unless it ends as expected."""
         process = self.start(*arguments, **environment)
-        said, _ = process.communicate(timeout=300)
+        said, _ = process.communicate(timeout=900)
         self.log.append(said)
         assert (process.returncode != 0) is fails, f"pulumi {' '.join(arguments)} ended with {process.returncode}:\n{said}"
         return said

@@ -1,15 +1,18 @@
 """firewalld (0.9 or newer): a zone of our own for the tunnel, and policies with a rich rule per permission; no direct rules.
 
-    load      put the XML files in place, then
-              where `firewall-cmd --get-policies` does not name POLICIES, or the zone's file has changed: `firewall-cmd --reload`
+    load      where `firewall-cmd --get-policies` does not name POLICIES, or more than rules differs from the generation before:
+              the XML files in place, then `firewall-cmd --reload`
               elsewhere, for each policy: `firewall-cmd --policy=POLICY --add-rich-rule=RULE` for each RULE of firewalld.rules that
               `firewall-cmd --policy=POLICY --list-rich-rules` does not list, and `--remove-rich-rule=RULE` for each one too many
     check     firewall-offline-cmd --system-config DIRECTORY --check-config, over a copy of /etc/firewalld with the files in it
     remove    take the files away, `firewall-cmd --reload`
-    list      firewall-cmd --policy=POLICY --list-rich-rules for each of POLICIES: the lines of firewalld.rules without the policy's name
+    list      firewall-cmd --list-all-policies: under POLICIES, the lines of firewalld.rules without the policy's name
 
 Changes are made at run time because a reload takes away what others have set at run time only, and every iptables rule of the host (Docker
-writes its own again). The first installation and the removal cannot do without one.
+writes its own again). The first installation and the removal cannot do without one, and are refused where it would lose something.
+
+Until a generation is committed, the files under /etc/firewalld are those of the one before, or lead to copies in /run, which a reboot
+forgets. firewalld only logs a link that leads nowhere.
 
 Beside it these hosts have the table of nftables.py, and packets need the leave of both. There are things that firewalld cannot say:
 - everything passes whose destination was translated (Docker's published ports), and with it a developer who may not;

@@ -1,0 +1,150 @@
+"""hostside/wg-office and the firewall that a host has: refused before anything changes, tried, undone, changed, removed. On a real host."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_host_script import UNCONFIRMED, Host
+
+from lab import Lab
+from wg_office import hostscript
+from wg_office.load import load
+from wg_office.model import Firewall
+from wg_office.plan import HostPlan, hub_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+UNFIT = 83
+POLICIES = "wg-office-host wg-office-in wg-office-out"
+ENVIRONMENT = load(ROOT / "configs" / "dev.yaml", require_host_keys=False)
+
+
+def plan(firewall: Firewall, *, f_may: bool = True) -> HostPlan:
+    """The hub with that firewall, where f may do what the file says, or nothing."""
+    e, f = ENVIRONMENT.developers
+    env = ENVIRONMENT.model_copy(
+        update={
+            "hub": ENVIRONMENT.hub.model_copy(update={"firewall": firewall}),
+            "developers": (e, f if f_may else f.model_copy(update={"access": ()})),
+        }
+    )
+    return replace(hub_plan(env), rollback_after=300)
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    lab = Lab(ROOT)
+    lab.up()
+    lab.reset_node("z")
+    made = Host(lab, ENVIRONMENT)
+    assert made.put_keys().returncode == 0
+    yield made
+    lab.reset_node("z")
+
+
+def refused(host: Host, firewall: Firewall) -> str:
+    """The one line with which the host refuses; it is as it was."""
+    before = host.shell("nft -s list ruleset; ls -R /etc/firewalld /etc/wg-office")
+    done = host.apply(host.description(plan(firewall)))
+    assert done.returncode == UNFIT
+    assert host.shell("nft -s list ruleset; ls -R /etc/firewalld /etc/wg-office") == before
+    assert not host.shell("ls -d /sys/class/net/wg0 2>/dev/null")
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def policies(host: Host) -> str:
+    return host.shell("firewall-cmd --get-policies | tr ' ' '\\n' | grep wg-office | sort | xargs")
+
+
+def files(host: Host) -> str:
+    return host.shell("find /etc/firewalld -printf '%y %P %l\\n' | sort")
+
+
+@pytest.mark.parametrize(("firewall", "tool", "package"), [("iptables", "iptables-restore", "iptables"), ("nftables", "nft", "nftables")])
+def test_a_firewall_that_is_not_there_is_named(host: Host, firewall: Firewall, tool: str, package: str) -> None:
+    host.shell(f"mv /usr/sbin/{tool} /root/")
+    try:
+        done = host.apply(host.description(plan(firewall)))
+    finally:
+        host.shell(f"mv /root/{tool} /usr/sbin/")
+    assert (done.returncode, done.stderr) == (UNFIT, f"wg-office: this host lacks: {package}; install with: apt-get install {package}\n")
+
+
+def test_firewalld_that_does_not_run_is_refused(host: Host) -> None:
+    assert "firewalld, but it does not run on this host: run 'systemctl enable --now firewalld'" in refused(host, "firewalld")
+
+
+@pytest.fixture(scope="module")
+def with_firewalld(host: Host) -> Host:
+    host.lab.exec("z", ["systemctl", "enable", "--now", "firewalld"])
+    return host
+
+
+@pytest.mark.parametrize("firewall", ["nftables", "iptables"])
+def test_beside_a_running_firewalld_no_other_firewall_is_taken(with_firewalld: Host, firewall: Firewall) -> None:
+    assert "firewalld runs on this host, and would not let the tunnel's packets pass: set firewall: firewalld" in refused(
+        with_firewalld, firewall
+    )
+
+
+def test_settings_that_a_reload_would_lose_are_not_lost(with_firewalld: Host) -> None:
+    with_firewalld.shell("firewall-cmd -q --zone=work --add-port=4321/tcp")
+    assert "keep them with 'firewall-cmd --runtime-to-permanent'" in refused(with_firewalld, "firewalld")
+    with_firewalld.shell("firewall-cmd -q --zone=work --remove-port=4321/tcp")
+
+
+def test_policies_that_nobody_confirms_go_again(with_firewalld: Host) -> None:
+    host, before = with_firewalld, files(with_firewalld)
+    assert host.apply(host.description(plan("firewalld"))).returncode == UNCONFIRMED
+    assert policies(host) == POLICIES
+    host.lab.exec("z", ["sh", "-c", "bash /etc/wg-office/gen/*/wg-office rollback"])
+    assert host.mtu == ""
+    assert policies(host) == ""
+    assert files(host) == before
+
+
+def test_a_reboot_forgets_policies_that_were_not_confirmed(with_firewalld: Host) -> None:
+    host = with_firewalld
+    assert host.apply(host.description(plan("firewalld"))).returncode == UNCONFIRMED
+    host.lab.reboot("z")
+    assert host.shell("firewall-cmd --state") == "running"
+    assert policies(host) == ""
+
+
+@pytest.fixture(scope="module")
+def installed(with_firewalld: Host) -> Host:
+    with_firewalld.install(with_firewalld.description(plan("firewalld")))
+    return with_firewalld
+
+
+def rules(host: Host) -> str:
+    return host.shell("firewall-cmd --policy=wg-office-in --list-rich-rules")
+
+
+def test_a_change_of_grants_leaves_what_others_have_set_at_run_time(installed: Host) -> None:
+    assert 'source address="10.70.0.5/32"' in rules(installed)
+    installed.shell("firewall-cmd -q --zone=work --add-port=4321/tcp")
+    installed.install(installed.description(plan("firewalld", f_may=False)))
+    assert 'source address="10.70.0.5/32"' not in rules(installed)
+    assert installed.shell("firewall-cmd --zone=work --list-ports") == "4321/tcp"
+
+
+def test_what_was_changed_at_run_time_stands_after_a_reload(installed: Host) -> None:
+    before = rules(installed)
+    installed.shell("firewall-cmd -q --reload")
+    assert rules(installed) == before
+    assert 'source address="10.70.0.4/32"' in before
+
+
+def test_removal_takes_the_policies_away_and_nothing_of_others(installed: Host) -> None:
+    installed.shell("firewall-cmd -q --permanent --zone=work --add-port=4322/tcp; firewall-cmd -q --zone=work --add-port=4323/tcp")
+    description = installed.description(plan("firewalld"))
+    unsaved = installed.run(hostscript.remove_command("root"), description)
+    assert unsaved.returncode == UNFIT
+    assert policies(installed) == POLICIES
+    installed.shell("firewall-cmd -q --reload")
+    assert installed.run(hostscript.remove_command("root"), description).returncode == 0
+    assert policies(installed) == ""
+    assert "wg-office" not in files(installed)
+    assert installed.shell("firewall-cmd --zone=work --list-ports") == "4322/tcp"
