@@ -121,7 +121,7 @@ class Nftables:
         verdicts: dict[str, Verdict] = {
             "accept": "accept",
             "drop": "drop",
-            "reject with icmpx admin-prohibited": "reject",
+            "reject with icmpx type admin-prohibited": "reject",
             "reject with tcp reset": "reset",
         }
         return verdicts[re.sub(r' comment "[^"]*"$', "", action)]

@@ -19,7 +19,7 @@ from wg_office.grants import ICMP, PortRange
 TABLE = "wg_office"
 REMOVAL = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
 _LONGEST_COMMENT = 120
-_ADMIN_PROHIBITED = "reject with icmpx admin-prohibited"
+_ADMIN_PROHIBITED = "reject with icmpx type admin-prohibited"
 
 
 def render(policy: FirewallPolicy) -> str:
@@ -98,7 +98,8 @@ def _mss(policy: FirewallPolicy) -> str:
         for family, size in (("ipv4", policy.mss), ("ipv6", policy.mss6))
         for direction in ("iifname", "oifname")
     ]
-    return _base_chain("mss", "filter", "forward", "mangle", lines)
+    # not `mss`, which nft 0.9 takes for its own word
+    return _base_chain("clamp", "filter", "forward", "mangle", lines)
 
 
 def _postrouting(policy: FirewallPolicy) -> Iterator[str]:
