@@ -12,15 +12,10 @@ from components.foresee import foresight_hook
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 environment = settings.environment()
+hooks = Hooks(confirmation_hook(environment.network.rollback_after), foresight_hook(environment))
 office = Office(
     environment.environment,
-    OfficeArgs(
-        environment,
-        settings.operator(),
-        settings.adopted_keys(),
-        settings.repairs(),
-        Hooks(confirmation_hook(), foresight_hook(environment)),
-    ),
+    OfficeArgs(environment, settings.operator(), settings.adopted_keys(), settings.repairs(), hooks),
 )
 for name, value in office.outputs.items():
     pulumi.export(name, value)

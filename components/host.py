@@ -1,13 +1,18 @@
 """One machine, brought to its description over SSH. Room: the only place that knows pulumi-command."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
+import pulumi_random as random
 from pulumi_command import remote
 
+from components.outputs import shown
 from wg_office import hostscript
+from wg_office.keys import GENERATED_ON_APPLY, SECRET_LENGTH, attempt_id
 from wg_office.model import Ssh
+from wg_office.render import with_attempt
 
 DIALS = 3
 """Attempts to connect after the first one. With the time-out all stay under half of the roll-back delay: no late retry re-applies."""
@@ -54,9 +59,25 @@ class Host(pulumi.ComponentResource):
         if args.key_lines is not None:
             put, forget = hostscript.keys_command(user, "keys"), hostscript.keys_command(user, "forget-keys")
             keys = [self._command(f"{name}-keys", args, args.key_lines, put, forget, [], _hooks(args))]
+        described = pulumi.Output.all(args.description, self._attempt(name, args.description)).apply(lambda both: with_attempt(*both))
         apply, remove = hostscript.apply_command(user), hostscript.remove_command(user)
-        self._command(f"{name}-state", args, args.description, apply, remove, keys, _hooks(args, described=True))
+        self._command(f"{name}-state", args, described, apply, remove, keys, _hooks(args, described=True))
         self.register_outputs({})
+
+    def _attempt(self, name: str, description: pulumi.Output[str]) -> pulumi.Output[str]:
+        """Another one for each changed description, and in the state before the host is dialled.
+
+        After a failed update the state has the old description. If the file were then reverted, nothing would differ for Pulumi, whatever
+        the host holds by now. The attempt does differ, so that the next `up` dials the host and settles it.
+        """
+        secret = random.RandomPassword(
+            f"{name}-attempt",
+            length=SECRET_LENGTH,
+            special=False,
+            keepers={"description": description.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:16])},
+            opts=pulumi.ResourceOptions(parent=self),
+        ).result
+        return shown(pulumi.Output.unsecret(secret.apply(attempt_id)), GENERATED_ON_APPLY)
 
     def _command(
         self,

@@ -17,6 +17,12 @@ HOSTSIDE = Path(__file__).parent.parent / "hostside"
 APPLIED_UNCONFIRMED = 75
 """The exit status by which the script asks to be run again over a new connection."""
 
+BUSY = 81
+"""The exit status by which the script says that another run holds the host."""
+
+UNCHANGED = range(81, 86)
+"""The exit statuses by which the script says, in a sentence of its own, that the host holds the state it had."""
+
 
 def scripts() -> Scripts:
     """The texts that travel to hosts."""

@@ -51,6 +51,11 @@ def deployment_id(secret: str) -> str:
     return _derive(secret, "deployment id", 8).hex()
 
 
+def attempt_id(secret: str) -> str:
+    """Names one attempt to change a host: 8 hex digits, public."""
+    return _derive(secret, "attempt id", 4).hex()
+
+
 def public_key(private: str) -> str:
     """The public key of a private key, both in base64. Raises ValueError where it is no key."""
     raw = base64.b64decode(private, validate=True)

@@ -182,6 +182,12 @@ def render_description(host: HostPlan, keys: Keys, deployment: str, scripts: Scr
     return "\n".join(header) + "\n" + "".join(_section(file) for file in files) + f"{SCRIPT_MARK}\n{scripts.host}"
 
 
+def with_attempt(description: str, attempt: str) -> str:
+    """The description, with a line in its header that says which attempt to bring it to the host this is."""
+    header, mark, rest = description.partition("\n---- ")
+    return f"{header}\nattempt {attempt}{mark}{rest}"
+
+
 def _section(file: File) -> str:
     if any(line.startswith("---- ") for line in file.text.splitlines()):
         raise ValueError(f"{file.path} has a line that starts like a section mark")

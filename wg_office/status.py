@@ -17,7 +17,7 @@ from wg_office import description
 from wg_office.description import Description
 from wg_office.model import Environment
 from wg_office.plan import HostPlan
-from wg_office.render import Scripts, render_description
+from wg_office.render import Scripts, render_description, with_attempt
 
 NO_SESSION = 180
 """Seconds after which WireGuard gives a session up; with keepalive there is a handshake every two minutes."""
@@ -280,7 +280,7 @@ def _of_the_file(env: Environment, host: HostPlan, report: HostReport, scripts: 
         scripts,
         held.header("repair"),
     )
-    changed = description.changed_parts(held, description.read(wanted))
+    changed = description.changed_parts(held, description.read(with_attempt(wanted, held.header("attempt") or "")))
     if changed:
         yield Finding(Kind.UP_DUE, f"differs from the file in {', '.join(changed)}: pulumi up")
 

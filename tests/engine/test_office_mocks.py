@@ -169,6 +169,8 @@ def test_every_child_has_its_parent(built: Built) -> None:
                 assert parent == "Office::test"
             case "PeerKeys":
                 assert parent == ("Office::test" if name in ("hub", "north", "south") else f"Developer::{name}")
+            case "RandomPassword" if name.endswith("-attempt"):
+                assert parent == f"Host::{name.removesuffix('-attempt')}"
             case "RandomPassword":
                 assert parent == ("Office::test" if name == "deployment" else f"PeerKeys::{name.removesuffix('-secret')}")
             case "Host":
@@ -245,6 +247,18 @@ def test_the_description_is_shown_and_names_keys_by_their_public_names(built: Bu
         public = keys.names(secret_of(f"{name}-secret"), PRIVATE[name])
         assert public.public_key in description
         assert public.preshared_name in description
+
+
+def test_a_changed_description_is_another_attempt_and_says_which(built: Built, tmp_path: Path) -> None:
+    changed = build(environment_of(tmp_path).model_copy(update={"developers": environment_of(tmp_path).developers[:-1]}))
+    for one in (built, changed):
+        assert f"\nattempt {keys.attempt_id(secret_of('hub-attempt'))}\n---- file " in one.command("hub-state").inputs["stdin"]
+    was, now = (
+        {password.name: password.inputs["keepers"] for password in one.of(PASSWORD) if password.name.endswith("-attempt")}
+        for one in (built, changed)
+    )
+    assert was["hub-attempt"] != now["hub-attempt"]
+    assert {name for name in was if was[name] == now[name]} == {"south-attempt", "north-router-attempt"}
 
 
 def test_an_adopted_key_takes_the_place_of_the_generated_one(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 import pytest
 
-from components.confirm import advice, runs_again
+from components.confirm import advice, outcome, runs_again
 
 ASKS = 'Process exited with status 75: running "bash":'
+REJECTED = 'Process exited with status 84: running "bash":'
+BUSY = 'Process exited with status 81: running "bash":'
+KILLED = 'Process exited with status 137: running "bash":'
 LOST = "wait: remote command exited without exit status or exit signal"
 REFUSED = "after 3 failed attempts: dial tcp 192.0.2.7:22: connect: connection refused"
 MISMATCH = "after 3 failed attempts: ssh: handshake failed: ssh: host key mismatch"
@@ -69,10 +72,36 @@ def test_a_host_behind_the_hub_is_told_with_the_hub_s_address() -> None:
     assert "a: ops@192.0.2.7:2222, or the hub on the way there (root@203.0.113.10:22), shows" in line
 
 
-def test_a_host_that_is_cut_off_by_its_own_change_is_told_to_recover() -> None:
-    line = advice("a-state", CONNECTION, [REFUSED, ASKS])
-    assert line is not None
-    assert "takes it back by itself" in line
+def test_a_loss_that_is_noticed_too_late_is_not_answered_by_a_second_run() -> None:
+    assert not runs_again([LOST], in_time=False)
+    assert runs_again([ASKS], in_time=False)
+
+
+@pytest.mark.parametrize(
+    ("errors", "known"),
+    [
+        ([REFUSED], "was not reached, and holds the state it had."),
+        ([REJECTED], "holds the state it had."),
+        ([REJECTED, ASKS], "holds the state it had."),
+        ([REFUSED, ASKS], "has applied a change that nobody confirms, and goes back to the state it had within 90 seconds."),
+        ([REFUSED, LOST], "holds the state it had or the new one, whole"),
+        ([REFUSED, LOST, ASKS], "holds the state it had or the new one, whole"),
+        ([LOST, LOST], "holds the state it had or the new one, whole"),
+        ([KILLED], "holds the state it had or the new one, whole"),
+        ([ASKS, ASKS, ASKS], "has applied a change that nobody confirms"),
+        ([BUSY], "holds the state it had."),
+        ([BUSY, LOST], "holds the state it had or the new one, whole"),
+    ],
+)
+def test_after_the_last_failure_the_operator_is_told_what_is_known_of_the_host(errors: list[str], known: str) -> None:
+    line = outcome("old-gate-state", errors, 90)
+    assert line.startswith("old-gate ")
+    assert known in line
+    assert "The next `pulumi up` settles it" in line
+
+
+def test_keys_that_did_not_arrive_change_nothing() -> None:
+    assert "holds the state it had." in outcome("a-keys", [LOST, LOST], 90)
 
 
 @pytest.mark.parametrize("error", [ASKS, LOST, 'Process exited with status 1: running "x":\ndial tcp: the host\'s own words', ""])
