@@ -25,8 +25,10 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
+        """One line, also where a name or a value of the file has several."""
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place} {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+        text = f"{place} {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+        return " ".join(text.split())
 
 
 class Faults(Exception):

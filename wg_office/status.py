@@ -280,7 +280,8 @@ def _of_the_file(env: Environment, host: HostPlan, report: HostReport, scripts: 
         scripts,
         held.header("repair"),
     )
-    changed = description.changed_parts(held, description.read(with_attempt(wanted, held.header("attempt") or "")))
+    attempt = held.header("attempt")
+    changed = description.changed_parts(held, description.read(with_attempt(wanted, attempt) if attempt else wanted))
     if changed:
         yield Finding(Kind.UP_DUE, f"differs from the file in {', '.join(changed)}: pulumi up")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import (
+from faultlab import (
     BUSY,
     BY_NAME,
     HANG,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import BY_NAME, HANG, REBOOT, STEPS, Bench, D, Machine, Step, bench
+from faultlab import BY_NAME, HANG, REBOOT, STEPS, Bench, D, Machine, Step, bench
 
 from lab import Lab
 

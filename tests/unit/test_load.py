@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from wg_office.faults import Fault, Faults, Unreadable
@@ -291,6 +291,8 @@ def test_no_data_gets_more_than_faults(tmp_path: Path, tree: object, place: str,
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(cut=146, junk="\n\n", drop=5)
+@example(cut=152, junk="1\n\n", drop=0)
 @given(cut=st.integers(0, len(OFFICE)), junk=st.text(alphabet="[]{}:-,&*!<>|\"'#%@\t\n\x00\ufeffaé1 ", max_size=12), drop=st.integers(0, 5))
 def test_no_text_gets_more_than_faults(tmp_path: Path, cut: int, junk: str, drop: int) -> None:
     file = write(tmp_path, OFFICE[:cut] + junk + OFFICE[cut + drop :])
