@@ -215,7 +215,7 @@ class Machine:
 
     def let_the_timer_end(self) -> None:
         """Run the armed roll-back now, as its timer would; nothing where none is armed."""
-        self.shell('read -r _ unit </run/wg-office/armed && systemctl -q is-active "$unit.timer" && systemctl start "$unit.service"')
+        self.shell('read -r _ unit </run/wg-office/armed && systemctl -q is-active "$unit.timer" && systemctl start --wait "$unit.service"')
 
     def await_idle(self, seconds: float = 240) -> None:
         """Until no run of the script holds the host."""

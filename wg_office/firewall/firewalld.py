@@ -11,8 +11,8 @@
 Changes are made at run time because a reload takes away what others have set at run time only, and every iptables rule of the host (Docker
 writes its own again). The first installation and the removal cannot do without one, and are refused where it would lose something.
 
-Until a generation is committed, the files under /etc/firewalld are those of the one before, or lead to copies in /run, which a reboot
-forgets. firewalld only logs a link that leads nowhere.
+Until a generation is committed, firewalld reads a copy of /etc/firewalld in /run, mounted in its place, which a reboot forgets. Links that
+lead nowhere would not do: with one of them firewalld 1.3 starts without any of its settings ("Falling back to full stock configuration").
 
 Beside it these hosts have the table of nftables.py, and packets need the leave of both. There are things that firewalld cannot say:
 - everything passes whose destination was translated (Docker's published ports), and with it a developer who may not;
