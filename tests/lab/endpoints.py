@@ -68,14 +68,24 @@ STREAM = r"""
 import socket, sys
 
 connection = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=60)
+connection.settimeout(5)
+silences = 0
 try:
-    while connection.recv(1):
-        print(".", end="", flush=True)
-    print("closed")
-except ConnectionResetError:
+    while silences < 12:
+        try:
+            if not connection.recv(1):
+                print("closed")
+                break
+            print(".", end="", flush=True)
+            silences = 0
+        except TimeoutError:
+            # The server sends all the time. Whoever hears nothing asks, and so learns that the connection is over.
+            silences += 1
+            connection.sendall(b"?")
+    else:
+        print("silence")
+except (ConnectionResetError, BrokenPipeError):
     print("reset")
-except TimeoutError:
-    print("silence")
 """
 
 HAMMER = r"""
@@ -127,9 +137,9 @@ class Stream:
 
     def _read(self) -> None:
         assert self.background.process.stdout is not None
-        while self.background.process.stdout.read(1) == ".":
+        while (said := self.background.process.stdout.read(1)) == ".":
             self.received += 1
-        self.end = self.background.process.stdout.readline().strip()
+        self.end = said + self.background.process.stdout.readline().strip()
 
     def goes_on(self, seconds: float = 60) -> bool:
         """Whether something more arrives on this very connection."""
