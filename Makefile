@@ -74,27 +74,9 @@ test-engine: toolchain packages ## the tests that need the Pulumi engine
 test-lab: toolchain lab packages ## the tests that need the lab
 	@$(ENV) && .venv/bin/python -m pytest tests/lab -q
 
-# The releases of the gateways in `make test`; the hub has the main one.
-MIXED := --release a=bullseye --release c=trixie
-
-.PHONY: lab-mixed
-lab-mixed: $(VENV)
-	@.venv/bin/python -m lab up $(MIXED) >/dev/null || { .venv/bin/python -m lab down && .venv/bin/python -m lab up $(MIXED) >/dev/null; }
-
 .PHONY: test
-test: packages toolchain lab-mixed ## all tests
+test: packages toolchain lab ## all tests
 	@$(ENV) && .venv/bin/python -m pytest tests --durations=15
-
-# What depends on a host's release.
-HOST_TESTS := tests/lab/test_faults.py tests/lab/test_faults_pulumi.py tests/lab/test_faults_reboot.py tests/lab/test_host_script.py tests/lab/test_main_job.py
-
-.PHONY: test-matrix
-test-matrix: packages toolchain ## the tests of hosts, with all hosts on each release in turn
-	@$(ENV) && for release in bullseye bookworm trixie; do \
-		.venv/bin/python -m lab down \
-		&& .venv/bin/python -m lab up --release z=$$release --release a=$$release --release c=$$release --release r1=$$release >/dev/null \
-		&& .venv/bin/python -m pytest $(HOST_TESTS) || exit 1; \
-	done
 
 .PHONY: clean
 clean: ## take away all that this clone has made, the running lab included
