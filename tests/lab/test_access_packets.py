@@ -17,7 +17,7 @@ from endpoints import Stream, hammering, probe, serving, watching_packets
 from lab import Lab
 
 CLONE = Path(__file__).resolve().parent.parent.parent
-BACKENDS = ("nftables", "iptables", "firewalld")
+BACKENDS = ("iptables", "nftables", "firewalld")
 GATEWAY_LAN, LAN1 = "192.168.200.248", "192.168.201.0/24"
 STATIC, MASQUERADE = "return_path: static-route\n    router: {address: 192.168.200.1}", "return_path: masquerade"
 RETURN_PATHS = {"nftables": STATIC, "iptables": MASQUERADE, "firewalld": MASQUERADE}
@@ -127,14 +127,16 @@ def write(job: Deployment, backend: str, *, with_e: bool = True) -> None:
 
 @pytest.fixture(scope="module")
 def job(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """The first `up`, with iptables, on hosts that have rules of Docker's kind; servers and laptops in place."""
+    """The first `up`, with nftables, on hosts that have rules of Docker's kind; servers and laptops in place."""
     for laptop in LAPTOPS:
         disconnect(lab, laptop)
     reset(lab)
     stack, environment_file = job_stack(tmp_path_factory.mktemp("access"), toolchain_environment(), lab)
     job = Deployment(lab, stack, environment_file, before={})
     plant_foreign_rules(lab)
-    write(job, "iptables")
+    write(job, "nftables")
+    # What the program asks a person to do; it changes nothing where the gateway masquerades.
+    lab.exec("r2", ["ip", "route", "replace", VPN, "via", GATEWAY_LAN])
     try:
         with serving(lab, {"d": [22, 443, 5432], "b": [22], "e": [9000], "f": [9000]}):
             job.up()
@@ -155,7 +157,7 @@ class Switched:
     """The backend that is in force, and what was seen while it took the place of the one before."""
 
     backend: str
-    stream_went_on: bool
+    stream: str
     rounds: dict[str, int]
     opened: dict[str, int]
     leaked: list[str]
@@ -177,12 +179,12 @@ def switched(job: Deployment, request: pytest.FixtureRequest) -> Switched:
         by_f = around.enter_context(hammering(job.lab, "f", [f"{E} 9000"]))
         by_z = around.enter_context(hammering(job.lab, "z", [f"{D} 22", "10.70.0.3 22"]))
         job.up()
-        went_on = stream.goes_on()
+        state = "goes on" if stream.goes_on() else stream.end
         around.pop_all().close()
     do_by_hand(job)
     if backend == "firewalld":
         plant_foreign_rules(job.lab)
-    return Switched(backend, went_on, {"f": by_f[0], "z": by_z[0]}, {"f": by_f[1], "z": by_z[1]}, at_d + at_e)
+    return Switched(backend, state, {"f": by_f[0], "z": by_z[0]}, {"f": by_f[1], "z": by_z[1]}, at_d + at_e)
 
 
 def plant_foreign_rules(lab: Lab) -> None:
@@ -214,7 +216,7 @@ def otherwise(job: Deployment, expected: dict[str, dict[str, str]]) -> dict[str,
 
 
 def test_no_forbidden_packet_passes_and_no_allowed_flow_breaks_while_the_backend_changes(switched: Switched) -> None:
-    assert switched.stream_went_on
+    assert switched.stream == "goes on"
     assert min(switched.rounds.values()) > 10
     assert (switched.opened, switched.leaked) == ({"f": 0, "z": 0}, [])
 

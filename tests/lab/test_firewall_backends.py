@@ -95,6 +95,21 @@ def test_beside_a_running_firewalld_no_other_firewall_is_taken(with_firewalld: H
     )
 
 
+def test_a_firewalld_that_is_started_beside_iptables_finds_the_way_closed(host: Host) -> None:
+    host.lab.exec("z", ["systemctl", "stop", "firewalld"])
+    host.install(host.description(plan("iptables")))
+    host.lab.exec("z", ["systemctl", "start", "firewalld"], check=False)
+    closed = host.shell("nft list table inet wg_office")
+    host.lab.exec("z", ["systemctl", "stop", "firewalld"])
+    assert "chain closed" in closed
+    assert "-A FORWARD -j WG_OFFICE_FORWARD" in host.shell("iptables-save; nft list tables")
+    assert "wg_office" not in host.shell("nft list tables")
+    assert host.run(hostscript.remove_command("root"), host.description(plan("iptables"))).returncode == 0
+    assert host.put_keys().returncode == 0
+    host.lab.exec("z", ["systemctl", "start", "firewalld"])
+    await_firewalld(host)
+
+
 def test_settings_that_a_reload_would_lose_are_not_lost(with_firewalld: Host) -> None:
     with_firewalld.shell("firewall-cmd -q --zone=work --add-port=4321/tcp")
     assert "keep them with 'firewall-cmd --runtime-to-permanent'" in refused(with_firewalld, "firewalld")
