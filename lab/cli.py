@@ -27,6 +27,7 @@ a first walk:
   python -m lab clean                                forget that too, and the lab's keys
 
 environment:
+  LAB_NAME        another lab of the same clone, beside the first; it needs a LAB_PORT_BASE of its own
   LAB_PORT_BASE   first of the forwarded ports on 127.0.0.1 (22000): vm +0, z +10, a +11, c +12, r1 +21
   LAB_MEMORY      megabytes for the virtual machine (3072)
   LAB_ACCEL       tcg (works everywhere) or kvm
