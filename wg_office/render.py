@@ -19,6 +19,8 @@ _BEFORE_US = ("nftables", "netfilter-persistent", "iptables", "ip6tables", "ufw"
 FLUSHING_SERVICES = (*_BEFORE_US, "firewalld", "docker")
 """Services of a host that flush rules of others when they start, reload or stop, or (Docker) put their own before ours."""
 
+WATCH_UNIT = "wg-office-firewalld.service"
+
 GENERATED = "# Written by wg-office from the environment file. Changes made here are lost at the next deployment.\n"
 
 Keys = Mapping[str, PublicNames]
@@ -55,6 +57,9 @@ def render_files(host: HostPlan, keys: Keys) -> tuple[File, ...]:
     if host.policy is not None and host.firewall is not None:
         files += [File(path, text) for path, text in firewall.files(host.policy, host.firewall).items()]
         files += [File(f"/etc/systemd/system/{service}.service.d/50-wg-office.conf", render_drop_in()) for service in FLUSHING_SERVICES]
+        if host.firewall == "firewalld":
+            files.append(File("/etc/systemd/system/firewalld.service.d/51-wg-office-watch.conf", render_watch_drop_in()))
+            files.append(File(f"/etc/systemd/system/{WATCH_UNIT}", render_watch_unit()))
     if host.routes:
         files.append(File("routes", "".join(f"{route.destination} via {route.via}\n" for route in host.routes)))
     files.append(File("/etc/systemd/system/wg-office.service", render_unit(host)))
@@ -156,6 +161,24 @@ ExecStartPost={load}
 ExecReload={load}
 ExecStopPost={load}
 """
+
+
+def render_watch_unit() -> str:
+    """Beside firewalld: a reload of it takes the hand-over's iptables rules along, and tells the bus alone (facts/hosts.md, Firewalls)."""
+    return f"""{GENERATED}[Unit]
+Description=Rules of wg-office after each reload of firewalld
+BindsTo=firewalld.service
+After=firewalld.service dbus.service
+
+[Service]
+ExecStart=/bin/bash /etc/wg-office/current/wg-office watch
+Restart=always
+"""
+
+
+def render_watch_drop_in() -> str:
+    """firewalld brings its watch along."""
+    return f"{GENERATED}[Unit]\nWants={WATCH_UNIT}\n"
 
 
 def render_description(host: HostPlan, keys: Keys, deployment: str, scripts: Scripts, repair: str | None = None) -> str:

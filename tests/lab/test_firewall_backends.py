@@ -1,5 +1,6 @@
 """hostside/wg-office and the firewall that a host has: refused before anything changes, tried, undone, changed, removed. On a real host."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +160,16 @@ def test_what_was_changed_at_run_time_stands_after_a_reload(installed: Host) -> 
     assert 'source address="10.70.0.4/32"' in before
 
 
+def test_a_reload_of_firewalld_leaves_the_tunnel_its_way_past_the_iptables_of_others(installed: Host) -> None:
+    handed_over = "iptables-save | grep WG_OFFICE"
+    before = installed.shell(handed_over)
+    assert before
+    installed.shell("firewall-cmd -q --reload")
+    end = time.monotonic() + 60
+    while installed.shell(handed_over) != before:
+        assert time.monotonic() < end
+
+
 def test_removal_takes_the_policies_away_and_nothing_of_others(installed: Host) -> None:
     installed.shell("firewall-cmd -q --permanent --zone=work --add-port=4322/tcp; firewall-cmd -q --zone=work --add-port=4323/tcp")
     description = installed.description(plan("firewalld"))
@@ -167,6 +178,6 @@ def test_removal_takes_the_policies_away_and_nothing_of_others(installed: Host) 
     assert policies(installed) == POLICIES
     installed.shell("firewall-cmd -q --reload")
     assert installed.run(hostscript.remove_command("root"), description).returncode == 0
-    assert policies(installed) == ""
+    assert (policies(installed), installed.shell("systemctl list-units --plain --no-legend 'wg-office*'")) == ("", "")
     assert "wg-office" not in files(installed)
     assert installed.shell("firewall-cmd --zone=work --list-ports") == "4322/tcp"

@@ -122,6 +122,17 @@ def test_somebody_elses_unconfirmed_change_is_not_interrupted(host: Host) -> Non
     host.await_mtu("1280")
 
 
+def test_a_service_that_flushes_rules_meanwhile_gets_those_of_the_pending_change(host: Host) -> None:
+    assert host.plan.policy is not None
+    fewer = replace(host.plan, policy=replace(host.plan.policy, from_tunnel=host.plan.policy.from_tunnel[:-1]), rollback_after=300)
+    assert host.apply(host.description(fewer)).returncode == UNCONFIRMED
+    before = host.shell("nft -s list table inet wg_office")
+    host.shell("systemctl restart nftables")
+    assert host.shell("nft -s list table inet wg_office") == before
+    assert host.apply(host.description(fewer)).returncode == 0, "and nothing is left to be applied again"
+    host.install(host.description())
+
+
 def test_rules_that_nft_refuses_change_nothing(host: Host) -> None:
     before = host.generation
     broken = host.description(edit=lambda text: text.replace("type filter hook forward", "type filter hook sideways", 1))
