@@ -1,0 +1,88 @@
+"""The rows of the fault table in which a host, or all of them, start again: what they hold then, and that the next `up` settles it.
+
+`make test` spreads the steps over z, a and c, which the lab runs with three releases; `make test-matrix` runs this on each release.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from faultlab import BY_NAME, HANG, REBOOT, STEPS, Bench, D, Machine, Step, bench
+
+from lab import Lab
+
+CLONE = Path(__file__).resolve().parents[2]
+HOSTS = ("z", "a", "c")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Lab:
+    made = Lab(CLONE)
+    made.up()
+    return made
+
+
+@pytest.fixture(scope="module")
+def table(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    made = bench(lab, tmp_path_factory.mktemp("bench"))
+    made.install()
+    yield made
+    made.remove()
+
+
+def assert_comes_to_hold(machine: Machine, state: str) -> None:
+    """After a start networkd takes a moment."""
+    machine.await_shell("networkctl --no-legend list wg0 | grep -q configured")
+    machine.assert_holds(state)
+
+
+def named(value: object) -> str:
+    return value.name if isinstance(value, Step) else str(value)
+
+
+@pytest.mark.parametrize(("host", "step"), [(HOSTS[n % 3], step) for n, step in enumerate(STEPS)], ids=named)
+def test_a_host_reboots(table: Bench, host: str, step: Step) -> None:
+    machine, wanted = table.machines[host], table.machines[host].other
+    before = table.lab.leader(host)
+    process = machine.start_and_stop_at(step, REBOOT)
+    table.lab.wait(host, other_than=before)
+    process.kill()
+    process.wait()
+    assert_comes_to_hold(machine, wanted if step.holds == "new" else machine.state)
+    machine.assert_settles(wanted)
+
+
+def test_rules_that_do_not_load_at_boot_leave_nothing_open(table: Bench) -> None:
+    machine = table.machines["c"]
+    assert reaches_d(table)
+    machine.shell("echo nonsense >/etc/wg-office/current/files/nftables.nft")
+    table.lab.reboot("c")
+    machine.await_shell("networkctl --no-legend list wg0 | grep -q configured")
+    assert "chain closed" in machine.shell("nft list table inet wg_office")
+    assert not reaches_d(table)
+    machine.assert_settles(machine.state)
+    assert reaches_d(table)
+
+
+def reaches_d(table: Bench) -> bool:
+    return table.lab.exec("e", ["ping", "-n", "-c5", "-W3", D], check=False).returncode == 0
+
+
+def test_a_power_cut_during_the_commit_leaves_old_or_new(table: Bench) -> None:
+    """z had all on disk, a had renamed and not yet said so to the disk, c had not renamed yet."""
+    steps = {"z": BY_NAME["for-good"], "a": BY_NAME["renamed"], "c": BY_NAME["on-disk"]}
+    was = {name: table.machines[name].state for name in steps}
+    wanted = {name: table.machines[name].other for name in steps}
+    hanging = [table.machines[name].start_and_stop_at(step, HANG) for name, step in steps.items()]
+    table.lab.cut()
+    for process in hanging:
+        process.kill()
+        process.wait()
+    table.lab.up()
+    assert_comes_to_hold(table.machines["z"], wanted["z"])
+    assert_comes_to_hold(table.machines["c"], was["c"])
+    a = table.machines["a"]
+    renamed = a.shell("readlink /etc/wg-office/current") not in ("", a.generation)
+    assert_comes_to_hold(a, wanted["a"] if renamed else was["a"])
+    for name, machine in table.machines.items():
+        machine.assert_settles(wanted[name])
