@@ -43,6 +43,9 @@ class Connection:
             "StrictHostKeyChecking": "yes",
             "BatchMode": "yes",
             "ConnectTimeout": "60",
+            # A machine that hangs is no reason to wait for ever.
+            "ServerAliveInterval": "60",
+            "ServerAliveCountMax": "5",
             "LogLevel": "ERROR",
         }
         if shared:

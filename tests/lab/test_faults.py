@@ -7,7 +7,6 @@ core rows on a and c, which the lab runs with other releases; `make test-matrix`
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from faultlab import (
@@ -25,7 +24,6 @@ from faultlab import (
     Bench,
     Machine,
     Step,
-    bench,
     stopped_at,
 )
 
@@ -33,23 +31,7 @@ from lab import Lab
 from lab.nodes import VM
 from wg_office import hostscript
 
-CLONE = Path(__file__).resolve().parents[2]
 CORE = ("tunnel", "pending", "renamed")
-
-
-@pytest.fixture(scope="module")
-def lab() -> Lab:
-    made = Lab(CLONE)
-    made.up()
-    return made
-
-
-@pytest.fixture(scope="module")
-def table(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    made = bench(lab, tmp_path_factory.mktemp("bench"))
-    made.install()
-    yield made
-    made.remove()
 
 
 @pytest.fixture

@@ -11,22 +11,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from deployment import HOSTS, LAPTOPS, VPN, D, Deployment, disconnect, do_by_hand, fresh, job_stack, reset, toolchain_environment
 
 from lab import Lab
 
-CLONE = Path(__file__).resolve().parents[2]
 G = "10.70.0.6"
-
-
-@pytest.fixture(scope="module")
-def lab() -> Lab:
-    made = Lab(CLONE)
-    made.up()
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -147,17 +138,28 @@ def test_a_lost_acknowledgement_is_settled_also_when_the_file_is_reverted(job: D
     assert_settled(job, with_g=False)
 
 
+MOMENTS = {
+    "its keys have arrived": 'test -n "$(find /etc/wg-office/keys -type f -newer /run/before)"',
+    "it is armed": "ls /run/wg-office/armed",
+    "it is applied": PENDING,
+    "it is committed": "test /etc/wg-office/current/description -nt /run/before",
+}
+
+
 @pytest.mark.usefixtures("undisturbed")
-def test_an_up_that_is_killed_is_settled_by_the_next(job: Deployment) -> None:
-    job.write(with_g=True)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_an_up_that_is_killed_is_settled_by_the_next(job: Deployment, moment: str) -> None:
+    with_g = not has_g(job)["files"]
+    job.write(with_g=with_g)
+    job.lab.exec("z", ["touch", "/run/before"])
     process = start(job)
-    await_on(job, "z", PENDING)
-    locked = job.stack.up(fails=True)
-    assert "locked" in locked, "a second operator with the same state is turned away"
+    await_on(job, "z", MOMENTS[moment])
+    if moment == "it is applied":
+        assert "locked" in job.stack.up(fails=True), "a second operator with the same state is turned away"
     process.kill()
     process.communicate(timeout=60)
     job.stack.pulumi("cancel", "--yes")
-    assert_settled(job, with_g=True)
+    assert_settled(job, with_g=with_g)
 
 
 @pytest.mark.usefixtures("undisturbed")

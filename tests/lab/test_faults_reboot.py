@@ -3,31 +3,10 @@
 `make test` spreads the steps over z, a and c, which the lab runs with three releases; `make test-matrix` runs this on each release.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from faultlab import BY_NAME, HANG, REBOOT, STEPS, Bench, D, Machine, Step, bench
+from faultlab import BY_NAME, HANG, REBOOT, STEPS, Bench, D, Machine, Step
 
-from lab import Lab
-
-CLONE = Path(__file__).resolve().parents[2]
 HOSTS = ("z", "a", "c")
-
-
-@pytest.fixture(scope="module")
-def lab() -> Lab:
-    made = Lab(CLONE)
-    made.up()
-    return made
-
-
-@pytest.fixture(scope="module")
-def table(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    made = bench(lab, tmp_path_factory.mktemp("bench"))
-    made.install()
-    yield made
-    made.remove()
 
 
 def assert_comes_to_hold(machine: Machine, state: str) -> None:

@@ -63,6 +63,19 @@ def test_a_lab_remembers_its_port_base(tmp_path: Path) -> None:
     assert settings(tmp_path, LAB_PORT_BASE="25000").port_base == 25000
 
 
+def test_labs_of_two_names_share_nothing(tmp_path: Path) -> None:
+    one, other = settings(tmp_path), settings(tmp_path, LAB_NAME="mixed")
+    assert one.state != other.state
+    assert one.runtime != other.runtime
+    assert one.cache == other.cache
+
+
+def test_one_emulated_processor_without_avx(tmp_path: Path) -> None:
+    words = command(tmp_path)
+    assert words[words.index("-smp") + 1] == "1"
+    assert words[words.index("-cpu") + 1] == "Nehalem"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
@@ -71,6 +84,7 @@ def test_a_lab_remembers_its_port_base(tmp_path: Path) -> None:
         ("LAB_PORT_BASE", "many", "not a number"),
         ("LAB_MEMORY", "1", "not a number from 1024"),
         ("LAB_ACCEL", "xen", "use tcg"),
+        ("LAB_NAME", "../other", "small letters"),
     ],
 )
 def test_bad_settings_are_refused_in_one_sentence(tmp_path: Path, name: str, value: str, says: str) -> None:
