@@ -113,6 +113,10 @@ ls /etc/wg-office/gen | tail -n +2
 """
 
 
+# Pulumi puts the keys of a description there before it.
+_APPLY = "cp -a /root/keys/. /etc/wg-office/keys/; " + hostscript.apply_command("root")
+
+
 @dataclass(frozen=True)
 class Run:
     """How one run of the script ended."""
@@ -158,11 +162,8 @@ class Machine:
         return Run(done.returncode, done.stderr)
 
     def apply(self, description: str, *, fault: bool = False) -> Run:
-        # Pulumi puts the keys of a description there before it.
-        before = "cp -a /root/keys/. /etc/wg-office/keys/; "
-        if fault:
-            before += ": >/run/fault; rm -f /run/fault-struck; "
-        return self.run(before + hostscript.apply_command("root"), description)
+        asked = ": >/run/fault; rm -f /run/fault-struck; " if fault else ""
+        return self.run(asked + _APPLY, description)
 
     def up(self, description: str) -> list[Run]:
         """What Pulumi does with the error hook: again for status 75, and once for a session that was lost."""
@@ -194,7 +195,7 @@ class Machine:
 
     def start(self, description: str) -> subprocess.Popen[str]:
         """A run of the script that may hang."""
-        argv = [*self.lab.ssh_command(self.name), hostscript.apply_command("root")]
+        argv = [*self.lab.ssh_command(self.name), _APPLY]
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         assert process.stdin is not None
         process.stdin.write(description)
@@ -208,7 +209,7 @@ class Machine:
         if step.confirms:
             first = self.apply(description)
             assert first.status == UNCONFIRMED, first
-        self.shell("cp -a /root/keys/. /etc/wg-office/keys/; rm -f /run/fault-struck; : >/run/fault")
+        self.shell("rm -f /run/fault-struck; : >/run/fault")
         process = self.start(description)
         self.await_shell("ls /run/fault-struck")
         return process

@@ -267,6 +267,17 @@ def test_foreign_rules_are_as_they_were(job: Deployment, switched: Switched) -> 
         assert "counter packets" in job.lab.exec(host, ["nft", "list", "table", "inet", "foreign"]).stdout
 
 
+def test_strict_reverse_path_filtering_takes_nothing_away_that_is_granted(job: Deployment, switched: Switched) -> None:
+    before = {host: job.lab.exec(host, ["sysctl", "-n", "net.ipv4.conf.all.rp_filter"]).stdout.strip() for host in ("z", "a", "c")}
+    try:
+        for host in before:
+            job.lab.exec(host, ["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1"])
+        assert otherwise(job, EXPECTED) == {}
+    finally:
+        for host, value in before.items():
+            job.lab.exec(host, ["sysctl", "-qw", f"net.ipv4.conf.all.rp_filter={value}"])
+
+
 def test_rules_stand_whatever_is_done_to_the_firewalls_own_services(job: Deployment, switched: Switched) -> None:
     job.lab.put("c", "/etc/systemd/system/netfilter-persistent.service", RESTORER)
     job.lab.exec("c", ["systemctl", "daemon-reload"])
