@@ -4,9 +4,11 @@ A host that has applied a change exits 75, "applied, unconfirmed". The hook has 
 that it could is the proof that the change locked nobody out (docs/adr/0002).
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -56,7 +58,7 @@ def advice(name: str, connection: Mapping[str, Any], errors: list[str]) -> str |
         return None
     ssh, hub = _ssh(connection), connection.get("proxy")
     where = ssh.address if hub is None else f"{ssh.address}, or the hub on the way there ({_ssh(hub).address}),"
-    return f"{name.rpartition('-')[0]}: {where} {failure.told(ssh, _KEY)}."
+    return f"{_host(name)}: {where} {failure.told(ssh, _KEY)}."
 
 
 def outcome(name: str, errors: list[str], rollback_after: int) -> str:
@@ -81,11 +83,46 @@ def _ssh(connection: Mapping[str, Any]) -> Ssh:
     return Ssh(host=connection["host"], port=int(connection["port"]), user=connection["user"], host_key=connection.get("hostKey"))
 
 
-def confirmation_hook(rollback_after: int) -> pulumi.ErrorHook:
-    """The hook for Host. It is made by the program, not at import: Pulumi's mocks know no hooks."""
-    began = time.monotonic()
+@dataclass(frozen=True)
+class Confirmation:
+    """The hooks for a host's commands: before its first one, after its last one, and after one that failed."""
 
-    async def confirm(args: pulumi.ErrorHookArgs) -> bool:
+    began: pulumi.ResourceHook
+    ended: pulumi.ResourceHook
+    failed: pulumi.ErrorHook
+
+
+class UnderWay:
+    """The hosts that this `up` has begun to change.
+
+    The engine ends the program at the first failure, and with it the confirmation of all other hosts. So a failure is passed on only when
+    no other host is under way.
+    """
+
+    def __init__(self) -> None:
+        self._hosts: set[str] = set()
+
+    def began(self, name: str) -> None:
+        """Before a command of that name (HOST-keys, HOST-state)."""
+        self._hosts.add(_host(name))
+
+    def ended(self, name: str) -> None:
+        """After the last one, or one that failed."""
+        self._hosts.discard(_host(name))
+
+    async def others(self, seconds: float) -> None:
+        """Wait until none is under way; longer than `seconds` none can be confirmed any more."""
+        end = time.monotonic() + seconds
+        while self._hosts and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+
+
+def confirmation(rollback_after: int) -> Confirmation:
+    """The hooks for Host. They are made by the program, not at import: Pulumi's mocks know no hooks."""
+    started = time.monotonic()
+    under_way = UnderWay()
+
+    async def failed(args: pulumi.ErrorHookArgs) -> bool:
         inputs = args.old_inputs if args.failed_operation == "delete" else args.new_inputs
         connection = await pulumi.Output.from_input((inputs or {}).get("connection")).future()
         line = advice(args.name, connection, args.errors) if connection else None
@@ -93,9 +130,19 @@ def confirmation_hook(rollback_after: int) -> pulumi.ErrorHook:
             pulumi.log.error(line)
         if args.failed_operation == "delete":
             return False
-        if runs_again(args.errors, in_time=time.monotonic() - began < rollback_after):
+        if runs_again(args.errors, in_time=time.monotonic() - started < rollback_after):
             return True
         pulumi.log.warn(outcome(args.name, args.errors, rollback_after))
+        under_way.ended(args.name)
+        await under_way.others(rollback_after)
         return False
 
-    return pulumi.ErrorHook("confirm-over-a-new-connection", confirm)
+    return Confirmation(
+        pulumi.ResourceHook("a-host-is-under-way", lambda args: under_way.began(args.name)),
+        pulumi.ResourceHook("a-host-is-done", lambda args: under_way.ended(args.name)),
+        pulumi.ErrorHook("confirm-over-a-new-connection", failed),
+    )
+
+
+def _host(command: str) -> str:
+    return command.rpartition("-")[0]

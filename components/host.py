@@ -8,6 +8,7 @@ import pulumi
 import pulumi_random as random
 from pulumi_command import remote
 
+from components.confirm import Confirmation
 from components.outputs import shown
 from wg_office import hostscript
 from wg_office.keys import GENERATED_ON_APPLY, SECRET_LENGTH, attempt_id
@@ -27,9 +28,9 @@ class Operator:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the engine calls around a host's commands: `confirm` when one failed (confirm.py), `foresee` before one (foresee.py)."""
+    """What the engine calls around a host's commands: `confirmation` (confirm.py), and before a description `foresee` (foresee.py)."""
 
-    confirm: pulumi.ErrorHook
+    confirmation: Confirmation
     foresee: pulumi.ResourceHook
 
 
@@ -105,9 +106,13 @@ class Host(pulumi.ComponentResource):
 def _hooks(args: HostArgs, described: bool = False) -> pulumi.ResourceHookBinding | None:
     if args.hooks is None:
         return None
+    began, ended, failed = args.hooks.confirmation.began, args.hooks.confirmation.ended, args.hooks.confirmation.failed
     if not described:
-        return pulumi.ResourceHookBinding(on_error=[args.hooks.confirm])
-    return pulumi.ResourceHookBinding(on_error=[args.hooks.confirm], before_create=[args.hooks.foresee], before_update=[args.hooks.foresee])
+        return pulumi.ResourceHookBinding(before_create=[began], before_update=[began], on_error=[failed])
+    foresee = args.hooks.foresee
+    return pulumi.ResourceHookBinding(
+        before_create=[foresee, began], before_update=[foresee, began], after_create=[ended], after_update=[ended], on_error=[failed]
+    )
 
 
 def _connection(args: HostArgs) -> remote.ConnectionArgs:

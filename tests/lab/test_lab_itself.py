@@ -298,7 +298,7 @@ def test_a_power_cut_loses_what_was_not_written_out_and_keeps_what_was(lab: Lab)
 
 def test_down_leaves_no_process_port_or_socket_and_up_finds_what_the_nodes_wrote(lab: Lab) -> None:
     lab.put("b", "/etc/kept-over-down", "yes\n")
-    state = str(lab.settings.state)
+    state = f"{lab.settings.state}/"  # not those of another lab of this clone, .state/lab-NAME
     lab.down()
     assert not [path for path in Path("/proc").glob("[0-9]*") if runs_for(path, state)]
     assert not lab.settings.runtime.exists()

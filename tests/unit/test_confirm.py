@@ -1,8 +1,10 @@
 """What the error hook answers: whether a command runs again, and what it tells of a connection that failed."""
 
+import asyncio
+
 import pytest
 
-from components.confirm import advice, outcome, runs_again
+from components.confirm import UnderWay, advice, outcome, runs_again
 
 ASKS = 'Process exited with status 75: running "bash":'
 REJECTED = 'Process exited with status 84: running "bash":'
@@ -107,3 +109,32 @@ def test_keys_that_did_not_arrive_change_nothing() -> None:
 @pytest.mark.parametrize("error", [ASKS, LOST, 'Process exited with status 1: running "x":\ndial tcp: the host\'s own words', ""])
 def test_a_command_that_ran_gets_no_advice_on_connections(error: str) -> None:
     assert advice("a-state", CONNECTION, [error]) is None
+
+
+def test_a_failure_is_passed_on_when_no_other_host_is_under_way() -> None:
+    async def fail_beside_another() -> list[str]:
+        under_way, order = UnderWay(), []
+        for name in ("z-keys", "z-state", "c-state"):
+            under_way.began(name)
+
+        async def c_fails() -> None:
+            under_way.ended("c-state")
+            await under_way.others(60)
+            order.append("c has failed")
+
+        waiting = asyncio.create_task(c_fails())
+        await asyncio.sleep(0)
+        order.append("z is confirmed")
+        under_way.ended("z-state")
+        await waiting
+        return order
+
+    assert asyncio.run(fail_beside_another()) == ["z is confirmed", "c has failed"]
+
+
+def test_two_that_fail_do_not_wait_for_each_other_nor_for_ever() -> None:
+    under_way = UnderWay()
+    under_way.began("z-state")
+    asyncio.run(under_way.others(0.2))
+    under_way.ended("z-state")
+    asyncio.run(under_way.others(3600))
