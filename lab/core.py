@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import hostpackages, image, keys, seed
+from . import emulator, hostpackages, image, keys, seed
 from .errors import LabError
 from .nodes import BY_NAME, HOSTS, NODES, SITES, VM, Kind
 from .progress import Progress
@@ -114,10 +114,11 @@ class Lab:
         hostpackages.ensure(hostpackages.VM_TOOLS, self.progress)
         names = dict.fromkeys([image.MAIN_RELEASE, *releases.values()])
         images = {name: image.ensure(name, self.settings.cache, self.progress) for name in names}
+        qemu = emulator.ensure(self.settings.cache, self.progress)
         lab_keys = keys.ensure(self.settings.state, self.settings.port_base)
         self.connection.close()
         self.progress(f"starting the virtual machine ({self.settings.accel})")
-        self.machine.start(seed.seed(lab_keys, releases, disk_devices(images)), images)
+        self.machine.start(seed.seed(lab_keys, releases, disk_devices(images)), qemu, images)
         self._memory.write_text(json.dumps(asdict(Remembered(self.settings.port_base, releases))) + "\n")
 
     def _refuse_other_shape(self, releases: Mapping[str, str] | None) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from .errors import LabError
 from .progress import Progress
 
-VM_TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "ssh": "openssh-client", "ssh-keygen": "openssh-client", "mke2fs": "e2fsprogs"}
+VM_TOOLS = {"ssh": "openssh-client", "ssh-keygen": "openssh-client", "mke2fs": "e2fsprogs"}
 BUILD_TOOLS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "tar": "tar"}
 # An ordinary user builds in a user namespace, and needs a range of ids for it.
 UNPRIVILEGED_TOOLS = {"newuidmap": "uidmap", "unshare": "util-linux"}

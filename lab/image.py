@@ -17,7 +17,7 @@ import signal
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,17 +90,27 @@ def ensure(release: str, cache: Path, progress: Progress) -> Image:
     """The image of a release: from the cache, or built now. One build at a time; an interrupted build leaves nothing that counts."""
     archive = rootfs_archive()
     image = Image(release, cache / cache_key(release, archive))
-    if image.disk.is_file():
-        return image
+    cached(image.directory, release, progress, lambda work: _build(image, work, archive, progress))
+    return image
+
+
+def cached(directory: Path, kind: str, progress: Progress, build: Callable[[Path], None]) -> None:
+    """Have `build` fill a directory of the cache, unless it is there. It takes the place of others of its kind that are not in use."""
+    if directory.is_dir():
+        return
     tools = hostpackages.BUILD_TOOLS | ({} if os.geteuid() == 0 else hostpackages.UNPRIVILEGED_TOOLS)
     hostpackages.ensure(tools, progress)
+    cache = directory.parent
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / f"{release}.lock", progress):
-        if not image.disk.is_file():
-            _sweep(cache, release)
-            _build(image, archive, progress)
-            _sweep(cache, release, keep=image.directory)
-    return image
+    with _locked(cache / f"{kind}.lock", progress):
+        if not directory.is_dir():
+            _sweep(cache, kind)
+            work = Path(tempfile.mkdtemp(prefix=f".build-{kind}-", dir=cache))
+            build(work)
+            work.chmod(0o755)
+            work.rename(directory)
+            progress(f"{directory.name} is ready")
+            _sweep(cache, kind, keep=directory)
 
 
 @contextmanager
@@ -109,23 +119,23 @@ def _locked(path: Path, progress: Progress) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress("another process builds this image; waiting for it")
+            progress("another process builds this; waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def _sweep(cache: Path, release: str, keep: Path | None = None) -> None:
-    """Remove what interrupted builds left, and with `keep` also the images that it supersedes."""
-    for path in cache.glob(f".build-{release}-*"):
+def _sweep(cache: Path, kind: str, keep: Path | None = None) -> None:
+    """Remove what interrupted builds left, and with `keep` also what it supersedes."""
+    for path in cache.glob(f".build-{kind}-*"):
         _remove(path)
     if keep is not None:
-        for path in cache.glob(f"{release}-*"):
+        for path in cache.glob(f"{kind}-*"):
             if path != keep and not _in_use(path):
                 _remove(path)
 
 
 def _in_use(directory: Path) -> bool:
-    """Whether a running process (another clone's virtual machine) has the image open."""
+    """Whether a running process (another clone's virtual machine) has a file there open."""
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
             if link.readlink().is_relative_to(directory):
@@ -135,9 +145,8 @@ def _in_use(directory: Path) -> bool:
     return False
 
 
-def _build(image: Image, archive: bytes, progress: Progress) -> None:
+def _build(image: Image, work: Path, archive: bytes, progress: Progress) -> None:
     progress(f"building the Debian {image.release} image (once; about two minutes)")
-    work = Path(tempfile.mkdtemp(prefix=f".build-{image.release}-", dir=image.directory.parent))
     (work / "rootfs.tar").write_bytes(archive)
     log = work / "build.log"
     _bootstrap(image.release, work, log)
@@ -145,10 +154,6 @@ def _build(image: Image, archive: bytes, progress: Progress) -> None:
     _make_file_system(work, log)
     for leftover in ("rootfs.tar", "root.tar"):
         (work / leftover).unlink()
-    work.chmod(0o755)
-    shutil.rmtree(image.directory, ignore_errors=True)
-    work.rename(image.directory)
-    progress(f"image {image.directory.name} is ready")
 
 
 def mmdebstrap_command(release: str, work: Path, sources: list[aptsources.Source]) -> list[str]:
@@ -157,27 +162,33 @@ def mmdebstrap_command(release: str, work: Path, sources: list[aptsources.Source
     if release == MAIN_RELEASE:
         hooks += [f"download /boot/kernel.lab {work}/kernel", f"download /boot/initrd.lab {work}/initrd", 'rm -rf "$1"/boot/*']
     command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages(release))}", "--dpkgopt=path-exclude=/usr/share/man/*"]
-    command += ['--aptopt=Acquire::Retries "3"', '--aptopt=Acquire::Check-Valid-Until "false"', *_proxy_options()]
+    command += apt_options()
     command += [f"--customize-hook={hook}" for hook in hooks]
     return [*command, release, f"{work}/root.tar", *[source.line(release) for source in sources]]
 
 
-def _proxy_options() -> list[str]:
+def apt_options() -> list[str]:
+    """For mmdebstrap: with patience, and through this machine's proxy."""
     done = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=False)
     lines = [line.rstrip(";") for line in done.stdout.splitlines() if "::Proxy" in line and not line.endswith('"";')]
-    return [f"--aptopt={line}" for line in lines]
+    return [f"--aptopt={line}" for line in ('Acquire::Retries "3"', 'Acquire::Check-Valid-Until "false"', *lines)]
+
+
+def debian_sources() -> list[aptsources.Source]:
+    """Where packages come from; there is one, or this raises LabError."""
+    sources = aptsources.configured()
+    if not sources:
+        raise LabError("No Debian package source in /etc/apt: the lab is built from Debian packages, so add one and try again.")
+    return sources
 
 
 def _bootstrap(release: str, work: Path, log: Path) -> None:
-    sources = aptsources.configured()
-    if not sources:
-        raise LabError("No Debian package source in /etc/apt: the lab's image is built from Debian packages, so add one and try again.")
     # INITRD=No keeps the kernel package from building an initrd that nobody boots; customise makes ours.
     environment = {"INITRD": "No"}
     if os.geteuid() == 0:
         # So that what an interrupted build leaves lies where the next one sweeps. Other users' namespaces cannot reach into their homes.
         environment["TMPDIR"] = str(work)
-    _run(mmdebstrap_command(release, work, sources), log, environment)
+    run(mmdebstrap_command(release, work, debian_sources()), log, environment)
 
 
 _FILE_SYSTEM = """
@@ -192,10 +203,11 @@ rm -rf "$1/tree"
 def _make_file_system(work: Path, log: Path) -> None:
     # An ordinary user gets root's file ownership from a user namespace, though no device nodes; nobody needs those, /dev is mounted.
     prefix = [] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--map-auto"]
-    _run([*prefix, "sh", "-c", _FILE_SYSTEM, "sh", str(work), IMAGE_SIZE], log, {})
+    run([*prefix, "sh", "-c", _FILE_SYSTEM, "sh", str(work), IMAGE_SIZE], log, {})
 
 
-def _run(command: list[str], log: Path, environment: dict[str, str]) -> None:
+def run(command: list[str], log: Path, environment: dict[str, str]) -> None:
+    """One step of a build, its output in a log; LabError names its first error."""
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -216,7 +228,7 @@ def _run(command: list[str], log: Path, environment: dict[str, str]) -> None:
             line for line in log.read_text(errors="replace").splitlines() if line.startswith(("E:", "error", "mke2fs", "unshare", "tar:"))
         ]
         reason = errors[0] if errors else "no message"
-        raise LabError(f"Building the lab's image failed in {command[0]} ({reason}): see {log}, then run `python -m lab up` again.")
+        raise LabError(f"Building the lab failed in {command[0]} ({reason}): see {log}, then run `python -m lab up` again.")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

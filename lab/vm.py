@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import hostpackages
+from .emulator import Emulator
 from .errors import LabError
 from .image import MAIN_RELEASE, Image
 from .keys import offset
@@ -78,7 +79,7 @@ class VirtualMachine:
             return str(self.pid_file).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         return False
 
-    def start(self, seed: bytes, images: Mapping[str, Image]) -> None:
+    def start(self, seed: bytes, qemu: Emulator, images: Mapping[str, Image]) -> None:
         """Boot from the images with this seed."""
         self._refuse_taken_ports()
         self.seed_disk.touch(mode=0o600)
@@ -86,20 +87,22 @@ class VirtualMachine:
         self.seed_disk.write_bytes(seed + bytes(-len(seed) % 512))
         self._make_state_disk()
         self.console.unlink(missing_ok=True)
-        done = subprocess.run(self.command(images), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*qemu.command(), *self.arguments(images)], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise LabError(
                 f"QEMU did not start ({reason}): see `python -m lab status`, or free what it names and run `python -m lab up` again."
             )
 
-    def command(self, images: Mapping[str, Image]) -> list[str]:
-        """QEMU's command line."""
+    def arguments(self, images: Mapping[str, Image]) -> list[str]:
+        """QEMU's arguments."""
         main = images[MAIN_RELEASE]
         accel = "kvm" if self.settings.accel == "kvm" else "tcg,tb-size=512"
         processor = "max,la57=off" if self.settings.accel == "kvm" else EMULATED
-        command = [
-            *("qemu-system-x86_64", "-name", "wg-office-lab", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        arguments = [
+            *("-name", "wg-office-lab", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-machine", "q35,usb=off,vmport=off", "-accel", accel, "-cpu", processor, "-smp", "1", "-m", str(self.settings.memory)),
             *(
                 "-kernel",
@@ -118,8 +121,8 @@ class VirtualMachine:
             *_disk(self.state_disk, "cache=unsafe"),
         ]
         for image in images.values():
-            command += _disk(image.disk, "readonly=on")
-        return command
+            arguments += _disk(image.disk, "readonly=on")
+        return arguments
 
     def _network(self) -> str:
         ports = [f"hostfwd=tcp:127.0.0.1:{port}-{address}:22" for port, address in self.forwards().items()]

@@ -120,3 +120,23 @@ def test_missing_packages_are_named_in_one_line_for_an_ordinary_user(monkeypatch
     tools = {"no-such-tool-b": "package-b", "no-such-tool-a": "package-a", "sh": "dash"}
     with pytest.raises(LabError, match="install with `sudo apt-get install --no-install-recommends package-a package-b`"):
         hostpackages.ensure(tools, Progress(quiet=True))
+
+
+def test_what_is_in_the_cache_is_not_built_again_and_what_fails_is_not_in_it(tmp_path: Path) -> None:
+    built: list[Path] = []
+
+    def build(work: Path) -> None:
+        built.append(work)
+        if len(built) == 1:
+            raise LabError("no network")
+
+    def make() -> None:
+        image.cached(tmp_path / "qemu-1", "qemu", Progress(quiet=True), build)
+
+    with pytest.raises(LabError):
+        make()
+    assert not (tmp_path / "qemu-1").exists()
+    make()
+    make()
+    assert len(built) == 2
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["qemu-1"]

@@ -7,6 +7,7 @@ import pytest
 
 from lab.cli import _releases, main, parser
 from lab.core import Lab
+from lab.emulator import Emulator
 from lab.errors import LabError
 from lab.image import Image
 from lab.remote import Connection
@@ -20,7 +21,7 @@ def settings(root: Path, **environ: str) -> Settings:
 
 def command(root: Path, **environ: str) -> list[str]:
     images = {name: Image(name, root / name) for name in ("bookworm", "trixie")}
-    return VirtualMachine(settings(root, **environ)).command(images)
+    return VirtualMachine(settings(root, **environ)).arguments(images)
 
 
 def test_forwarded_ports_listen_on_the_loopback_address_alone_and_nothing_leads_out(tmp_path: Path) -> None:
@@ -49,6 +50,17 @@ def test_disks_have_the_device_names_that_the_guest_is_told(tmp_path: Path) -> N
 def test_emulation_is_the_default_and_kvm_only_on_request(tmp_path: Path) -> None:
     assert any(word.startswith("tcg") for word in command(tmp_path))
     assert "kvm" in command(tmp_path, LAB_ACCEL="kvm")
+
+
+def test_the_emulator_runs_with_its_own_loader_libraries_and_data(tmp_path: Path) -> None:
+    for name in ("usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu/libc.so.6", "usr/bin/qemu-system-x86_64"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    loader, _, libraries, qemu, *data = Emulator(tmp_path).command()
+    assert loader == f"{tmp_path}/usr/lib64/ld-linux-x86-64.so.2"
+    assert libraries.split(":")[0] == f"{tmp_path}/usr/lib/x86_64-linux-gnu"
+    assert qemu == f"{tmp_path}/usr/bin/qemu-system-x86_64"
+    assert data == ["-L", f"{tmp_path}/usr/share/qemu", "-L", f"{tmp_path}/usr/share/seabios"]
 
 
 def test_the_port_base_moves_all_ports(tmp_path: Path) -> None:
