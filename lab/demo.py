@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab import Lab, LabError
+from lab.settings import DEFAULT_PORT_BASE
 
 ROOT = Path(__file__).parent.parent
 ROUTER_OF_BEIJING = "r2"
@@ -54,6 +55,15 @@ def forget_a_lab_that_is_gone(lab: Lab) -> None:
     if deployed and lab.exec("z", ["test", "-e", "/etc/wg-office/deployment"], check=False).returncode:
         console.print("the lab's hosts are new, and the stack still describes the old ones: it is made anew")
         pulumi("stack", "rm", "dev", "--yes", "--force", "--preserve-config")
+
+
+def refuse_other_ports(lab: Lab) -> None:
+    """The demo's environment file is a file like any other: what it says of ports must be true."""
+    if lab.settings.port_base != DEFAULT_PORT_BASE:
+        raise LabError(
+            f"configs/dev.yaml has the lab at port {DEFAULT_PORT_BASE} and those after it, and this one is at {lab.settings.port_base}: "
+            f"`python -m lab down && LAB_PORT_BASE={DEFAULT_PORT_BASE} make demo`"
+        )
 
 
 def deploy(lab: Lab) -> dict[str, object]:
@@ -112,6 +122,7 @@ def main() -> int:
     """Run the demo; 0 when e reached d."""
     lab = Lab(ROOT)
     try:
+        refuse_other_ports(lab)
         found = deploy(lab)
         follow_instructions(lab, found["by_hand"])
         for laptop in LAPTOPS:
