@@ -91,14 +91,15 @@ test: packages toolchain lab ## all tests
 	wait $$faults || status=1; cat .state/faults.log; exit $$status
 
 # What depends on a host's release.
+RELEASES ?= bullseye bookworm trixie
 HOST_TESTS := $(FAULTS) tests/lab/test_faults_pulumi.py tests/lab/test_host_script.py tests/lab/test_main_job.py
 
 .PHONY: test-matrix
 test-matrix: packages toolchain ## the tests of hosts, with all hosts on each release in turn
-	@$(ENV) && export $(MIXED) && for release in bullseye bookworm trixie; do \
+	@$(ENV) && export $(MIXED) && for release in $(RELEASES); do \
 		.venv/bin/python -m lab down && .venv/bin/python -m lab up $$(printf -- "--release %s=$$release " z a c r1) >/dev/null \
 		&& .venv/bin/python -m pytest $(HOST_TESTS) || exit 1; \
-	done
+	done; .venv/bin/python -m lab down
 
 .PHONY: clean
 clean: ## take away all that this clone has made, the running lab included
