@@ -227,21 +227,6 @@ def job_stack(folder: Path, environment: Mapping[str, str], lab: Lab) -> tuple[S
     return stack, environment_file
 
 
-@contextmanager
-def pinging(lab: Lab, laptop: str, address: str) -> Iterator[list[int]]:
-    """Ping five times a second; afterwards the list has the sequence numbers of the answers."""
-    answered: list[int] = []
-    with lab.popen(laptop, ["sh", "-c", f"exec ping -n -i0.2 {address} >/root/pings"]) as pings:
-        yield answered
-        pings.stop()
-    answered += map(int, re.findall(r"icmp_seq=(\d+) ttl", lab.get(laptop, "/root/pings")))
-
-
-def lost(answered: list[int]) -> list[int]:
-    """The sequence numbers between the first ping and the last answer that were not answered."""
-    return sorted(set(range(1, answered[-1] + 1)) - set(answered))
-
-
 def do_by_hand(deployment: Deployment) -> None:
     """Follow the instructions in the outputs as the person at Beijing's router would."""
     follow_instructions(deployment.lab, deployment.outputs["by_hand"])

@@ -20,11 +20,10 @@ from deployment import (
     do_by_hand,
     fresh,
     job_stack,
-    lost,
-    pinging,
     reset,
     toolchain_environment,
 )
+from pings import lost, pinging
 
 from lab import Lab
 from wg_office.profiles import tunnel_name

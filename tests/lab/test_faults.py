@@ -22,10 +22,12 @@ from faultlab import (
     STEPS,
     UNCONFIRMED,
     Bench,
+    D,
     Machine,
     Step,
     stopped_at,
 )
+from pings import lost, pinging
 
 from lab import Lab
 from lab.nodes import VM
@@ -37,10 +39,10 @@ CORE = ("tunnel", "pending", "renamed")
 @pytest.fixture
 def undisturbed(table: Bench) -> Iterator[None]:
     """e's ping of d goes on during the row and loses nothing."""
-    with table.pinging() as ping:
+    table.await_e()
+    with pinging(table.lab, "e", D) as answered:
         yield
-    assert ping.count > 20
-    assert ping.lost == []
+    assert lost(answered) == []
 
 
 def rows(*names: str) -> list[tuple[str, Step]]:

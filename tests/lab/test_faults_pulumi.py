@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 from deployment import HOSTS, LAPTOPS, VPN, D, Deployment, disconnect, do_by_hand, fresh, job_stack, reset, toolchain_environment
+from pings import lost, pinging
 
 from lab import Lab
 
@@ -42,12 +43,9 @@ def job(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployme
 @pytest.fixture
 def undisturbed(job: Deployment) -> Iterator[None]:
     """e's ping of d goes on during the row and loses nothing."""
-    with job.lab.popen("e", ["sh", "-c", f"exec ping -n -i0.2 {D} >/root/pings"]) as ping:
+    with pinging(job.lab, "e", D) as answered:
         yield
-        ping.stop()
-    answered = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", job.lab.get("e", "/root/pings"))}
-    assert len(answered) > 20
-    assert sorted(set(range(1, max(answered) + 1)) - answered) == []
+    assert lost(answered) == []
 
 
 def await_on(job: Deployment, node: str, script: str, seconds: float = 300) -> None:

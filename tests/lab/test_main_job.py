@@ -30,12 +30,11 @@ from deployment import (
     fresh,
     job_stack,
     looks,
-    lost,
-    pinging,
     reset,
     toolchain_environment,
     watching,
 )
+from pings import lost, pinging
 
 from lab import Lab
 from lab.nodes import VM
