@@ -38,6 +38,7 @@ def test_rules_that_do_not_load_at_boot_leave_nothing_open(table: Bench) -> None
     table.lab.reboot("c")
     machine.await_shell("networkctl --no-legend list wg0 | grep -q configured")
     assert "chain closed" in machine.shell("nft list table inet wg_office")
+    machine.await_shell("wg show wg0 latest-handshakes | grep -v '\t0$'")
     assert not reaches_d(table)
     machine.assert_settles(machine.state)
     table.await_e()
