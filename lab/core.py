@@ -186,11 +186,12 @@ class Lab:
             self._shut_down()
 
     def _shut_down(self) -> None:
-        if self.running:
+        pid = self.machine.pid()
+        if pid is not None:
             self.progress("shutting down")
             with contextlib.suppress(LabError, subprocess.TimeoutExpired):
                 self.exec(VM, ["systemctl", "poweroff"], check=False, timeout=20)
-            if not self.machine.wait_gone(60):
+            if not self.machine.wait_gone(pid, 60):
                 self.progress("it did not shut down by itself; ending it")
         self.machine.kill()
         self.connection.close()

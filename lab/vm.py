@@ -153,9 +153,14 @@ class VirtualMachine:
         )
         new.rename(self.state_disk)
 
-    def wait_gone(self, seconds: float) -> bool:
-        """Whether the process ended within that time."""
-        return _until_gone(self, seconds)
+    def wait_gone(self, pid: int, seconds: float) -> bool:
+        """Whether our process ended within that time."""
+        deadline = time.monotonic() + seconds
+        while _lives(pid):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
 
     def kill(self, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGKILL)) -> None:
         """End the process; SIGKILL alone is a power cut."""
@@ -165,17 +170,16 @@ class VirtualMachine:
                 break
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-            self.wait_gone(10)
+            self.wait_gone(pid, 10)
         self.pid_file.unlink(missing_ok=True)
 
 
-def _until_gone(machine: VirtualMachine, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while machine.pid() is not None:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+def _lives(pid: int) -> bool:
+    """Whether a process holds its ports and files still; it does for a while after its memory, and so its command line, has gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _disk(path: Path, options: str) -> list[str]:

@@ -1,6 +1,8 @@
 """Settings and QEMU's command line."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,18 @@ def test_labs_of_two_names_share_nothing(tmp_path: Path) -> None:
     assert one.state != other.state
     assert one.runtime != other.runtime
     assert one.cache == other.cache
+
+
+def test_a_machine_is_gone_when_its_ports_are_free_and_not_before(tmp_path: Path) -> None:
+    machine = VirtualMachine(settings(tmp_path))
+    listens = "import socket, sys; one = socket.create_server(('127.0.0.1', 0)); print(one.getsockname()[1], flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", listens], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        assert not machine.wait_gone(process.pid, 0.1)
+        process.kill()
+        assert machine.wait_gone(process.pid, 60), "also where nobody has asked for its exit status yet"
+        socket.create_server(("127.0.0.1", port)).close()
 
 
 def test_one_emulated_processor_without_avx(tmp_path: Path) -> None:
