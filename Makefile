@@ -90,8 +90,8 @@ test: packages toolchain lab ## all tests
 	$(ENV) && .venv/bin/python -m pytest tests $(FAULTS:%=--ignore=%) --durations=15; status=$$?; \
 	wait $$faults || status=1; cat .state/faults.log; exit $$status
 
-# What depends on a host's release.
 RELEASES ?= bullseye bookworm trixie
+# What depends on a host's release.
 HOST_TESTS := $(FAULTS) tests/lab/test_host_script.py tests/lab/test_main_job.py
 
 .PHONY: test-matrix

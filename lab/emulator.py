@@ -28,7 +28,7 @@ class Emulator:
     def command(self) -> list[str]:
         """The command line up to QEMU's own arguments."""
         usr = self.directory / "usr"
-        loader = next(iter(sorted(usr.glob("lib*/ld-linux*.so.*")) or sorted(usr.glob("lib/*-linux-gnu/ld-linux*.so.*"))))
+        loader = next(usr.glob("lib*/ld-linux*.so.*"))
         libraries = ":".join(str(path) for path in sorted(usr.glob("lib/*-linux-gnu")) for path in (path, path / "pulseaudio"))
         data = [word for name in ("qemu", "seabios") for word in ("-L", str(usr / "share" / name))]
         return [str(loader), "--library-path", libraries, str(usr / "bin" / "qemu-system-x86_64"), *data]
