@@ -23,7 +23,7 @@ from .nodes import BY_NAME, HOSTS, NODES, SITES, VM, Kind
 from .progress import Progress
 from .remote import Background, Connection, check_node, new_tag
 from .settings import Settings
-from .vm import VirtualMachine, disk_devices
+from .vm import VirtualMachine, disk_devices, wait_gone
 
 BOOT_SECONDS = 600.0
 REBOOT_SECONDS = 300.0
@@ -191,7 +191,7 @@ class Lab:
             self.progress("shutting down")
             with contextlib.suppress(LabError, subprocess.TimeoutExpired):
                 self.exec(VM, ["systemctl", "poweroff"], check=False, timeout=20)
-            if not self.machine.wait_gone(pid, 60):
+            if not wait_gone(pid, 60):
                 self.progress("it did not shut down by itself; ending it")
         self.machine.kill()
         self.connection.close()

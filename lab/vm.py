@@ -153,15 +153,6 @@ class VirtualMachine:
         )
         new.rename(self.state_disk)
 
-    def wait_gone(self, pid: int, seconds: float) -> bool:
-        """Whether our process ended within that time."""
-        deadline = time.monotonic() + seconds
-        while _lives(pid):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-        return True
-
     def kill(self, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGKILL)) -> None:
         """End the process; SIGKILL alone is a power cut."""
         for number in signals:
@@ -170,8 +161,18 @@ class VirtualMachine:
                 break
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-            self.wait_gone(pid, 10)
+            wait_gone(pid, 10)
         self.pid_file.unlink(missing_ok=True)
+
+
+def wait_gone(pid: int, seconds: float) -> bool:
+    """Whether a process ended within that time."""
+    deadline = time.monotonic() + seconds
+    while _lives(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _lives(pid: int) -> bool:

@@ -14,7 +14,7 @@ from lab.errors import LabError
 from lab.image import Image
 from lab.remote import Connection
 from lab.settings import DEFAULT_PORT_BASE, Settings
-from lab.vm import VirtualMachine, disk_devices
+from lab.vm import VirtualMachine, disk_devices, wait_gone
 
 
 def settings(root: Path, **environ: str) -> Settings:
@@ -84,15 +84,14 @@ def test_labs_of_two_names_share_nothing(tmp_path: Path) -> None:
     assert one.cache == other.cache
 
 
-def test_a_machine_is_gone_when_its_ports_are_free_and_not_before(tmp_path: Path) -> None:
-    machine = VirtualMachine(settings(tmp_path))
+def test_a_machine_is_gone_when_its_ports_are_free_and_not_before() -> None:
     listens = "import socket, sys; one = socket.create_server(('127.0.0.1', 0)); print(one.getsockname()[1], flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", listens], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        assert not machine.wait_gone(process.pid, 0.1)
+        assert not wait_gone(process.pid, 0.1)
         process.kill()
-        assert machine.wait_gone(process.pid, 60), "also where nobody has asked for its exit status yet"
+        assert wait_gone(process.pid, 60), "also where nobody has asked for its exit status yet"
         socket.create_server(("127.0.0.1", port)).close()
 
 
