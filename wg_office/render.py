@@ -99,7 +99,8 @@ def _render_peer(peer: PeerPlan, keys: Keys) -> str:
 def render_network(tunnel: Tunnel) -> str:
     """The .network: addresses, and a [Route] per LAN beyond the tunnel."""
     addresses = "".join(f"Address={address}\n" for address in tunnel.addresses)
-    routes = "".join(f"\n[Route]\nDestination={route}\n" for route in tunnel.routes)
+    # The scope is what `ip route` gives such a route; networkd 247 gives it another, and at its next start adds a second route.
+    routes = "".join(f"\n[Route]\nDestination={route}\nScope=link\n" for route in tunnel.routes)
     return f"""{GENERATED}[Match]
 Name={tunnel.interface}
 

@@ -94,14 +94,13 @@ def stopped_at(step: Step, action: str, description: str) -> str:
 
 # --- what a host holds ---------------------------------------------------------------------------------------------------------------
 
-# networkd 247 gives a route without a gateway the scope that later ones do not; to packets it is the same.
 LOOK = r"""
 wg=wg0
 echo '# wireguard'; wg show $wg dump | awk -F'\t' '
   NR==1 {print $1, $3, $4; next}
   {n=split($4, ips, ","); for (i=1; i<=n; i++) print $1, $2, ips[i], $8}' | sort
 echo '# address'; ip -o address show dev $wg scope global | awk '{print $4}' | sort; cat /sys/class/net/$wg/mtu
-echo '# route'; ip route show table main | sed 's/ scope link//' | sort
+echo '# route'; ip route show table main | sort
 echo '# sysctl'; sysctl net.ipv4.ip_forward net.ipv4.conf.all.send_redirects net.ipv4.conf.all.log_martians
 echo '# firewall'; nft -s list ruleset | sort
 echo '# links'; find /etc -lname '/etc/wg-office/*' | sort | xargs -r sha256sum 2>&1
