@@ -101,9 +101,15 @@ test-matrix: packages toolchain ## the tests of hosts, with all hosts on each re
 		&& .venv/bin/python -m pytest $(HOST_TESTS) || exit 1; \
 	done; .venv/bin/python -m lab down
 
+.PHONY: bench
+bench: toolchain ## what a change costs, beside an Ansible playbook that does the same
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt >&2
+	@$(ENV) && export LAB_NAME=bench LAB_PORT_BASE=$$(( $(or $(LAB_PORT_BASE),22000) + 200 )) && .venv/bin/python -m bench $(BENCH); \
+		status=$$?; .venv/bin/python -m lab down && exit $$status
+
 .PHONY: clean
 clean: ## take away all that this clone has made, the running lab included
-	@if [ -x .venv/bin/python ]; then .venv/bin/python -m lab clean; LAB_NAME=mixed .venv/bin/python -m lab clean; fi
+	@if [ -x .venv/bin/python ]; then .venv/bin/python -m lab clean; for lab in mixed bench; do LAB_NAME=$$lab .venv/bin/python -m lab clean; done; fi
 	@rm -rf .state .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 

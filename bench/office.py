@@ -1,0 +1,99 @@
+"""The network that is measured: the lab's hub, gateways and router, and as many developers as one likes, in the words of each tool."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from lab import Lab
+from wg_office.keys import preshared_key, private_key, public_key
+from wg_office.model import Environment
+from wg_office.plan import HostPlan, PeerPlan, plan
+
+HOSTS = ("z", "a", "c", "r1")
+
+
+@dataclass(frozen=True)
+class Office:
+    """The network with that many developers, each of whom may reach both LANs."""
+
+    lab: Lab
+    developers: int
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the environment file says."""
+        ssh = {name: {"host": "127.0.0.1", "port": self.lab.port(name)} for name in HOSTS}
+        lan = {"cidr": "192.168.201.0/24", "address": "192.168.201.247"}
+        shenzhen = {"name": "a", "site": "shenzhen", "address": "10.70.0.2", "lan": lan, "ssh": ssh["a"]}
+        shenzhen["router"] = {"address": "192.168.201.1", "ssh": ssh["r1"]}
+        lan = {"cidr": "192.168.200.0/24", "address": "192.168.200.248"}
+        beijing = {"name": "c", "site": "beijing", "address": "10.70.0.3", "lan": lan, "ssh": ssh["c"]}
+        return {
+            "environment": "bench",
+            "known_hosts": str(self.lab.known_hosts),
+            "network": {"cidr": "10.70.0.0/16"},
+            "hub": {"name": "z", "address": "10.70.0.1", "endpoint": "203.0.113.10:51820", "ssh": ssh["z"]},
+            "gateways": [shenzhen, beijing],
+            "developers": [
+                {"name": f"dev{number:04}", "address": f"10.70.{1 + number // 250}.{1 + number % 250}", "access": ["shenzhen", "beijing"]}
+                for number in range(self.developers)
+            ],
+        }
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The same as a model."""
+        return Environment.model_validate(self.data)
+
+    @property
+    def peers_of_hub(self) -> int:
+        """Gateways and developers."""
+        return len(self.environment.gateways) + self.developers
+
+    def yaml(self) -> str:
+        """The environment file of wg-office; JSON is YAML."""
+        return json.dumps(self.data)
+
+    def inventory(self) -> str:
+        """The inventory of Ansible, with each host's variables, from the plan that wg-office renders. Holds keys."""
+        hosts = plan(self.environment)
+        children = {
+            "tunnel": {"hosts": {host.name: self._tunnel(host) for host in hosts if host.tunnel}},
+            "routers": {"hosts": {host.name: self._router(host) for host in hosts if not host.tunnel}},
+        }
+        shared = {
+            "ansible_user": "root",
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "developers": [str(developer.address) for developer in self.environment.developers],
+        }
+        return json.dumps({"all": {"vars": shared, "children": children}})
+
+    def _tunnel(self, host: HostPlan) -> dict[str, Any]:
+        assert host.tunnel
+        return {
+            **_login(host),
+            "address": str(host.tunnel.addresses[0]),
+            "mtu": host.tunnel.mtu,
+            "private_key": private_key(host.name),
+            "peers": [_peer(peer) for peer in host.tunnel.peers],
+            "lans": [str(gateway.lan.cidr) for gateway in self.environment.gateways if host.role == "hub" or gateway.name == host.name],
+        }
+
+    def _router(self, host: HostPlan) -> dict[str, Any]:
+        return {**_login(host), "routes": [f"{route.destination} via {route.via}" for route in host.routes]}
+
+
+def _login(host: HostPlan) -> dict[str, Any]:
+    return {"ansible_host": host.ssh.host, "ansible_port": host.ssh.port}
+
+
+def _peer(peer: PeerPlan) -> dict[str, Any]:
+    return {
+        "name": peer.name,
+        "key": public_key(private_key(peer.name)),
+        "psk": preshared_key(peer.psk_of),
+        "allowed": ", ".join(map(str, peer.allowed_ips)),
+        "endpoint": str(peer.endpoint or ""),
+        "keepalive": peer.keepalive or 0,
+    }
