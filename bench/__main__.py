@@ -7,11 +7,9 @@ no gathering of facts.
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,11 +46,11 @@ def timed(tool: Tool, office: Office, step: str) -> float:
     return took
 
 
-def measure(lab: Lab, make: Callable[[], Tool], developers: int, rounds: int) -> Seconds:
+def measure(lab: Lab, tool: Tool, developers: int, rounds: int) -> Seconds:
     """Seconds by step; the median where a step was repeated."""
     reset(lab)
     office, larger = Office(lab, developers), Office(lab, developers + 1)
-    with make() as tool:
+    with tool:
         first = timed(tool, office, STEPS[0])
         nothing = [timed(tool, office, STEPS[1]) for _ in range(rounds)]
         changes = [timed(tool, one, STEPS[2]) for _ in range(rounds) for one in (larger, office)]
@@ -83,12 +81,9 @@ def main() -> int:
     try:
         lab.up()
         with TemporaryDirectory(prefix="wg-office-bench-") as folder:
+            tools: tuple[Tool, ...] = (Pulumi(lab, Path(folder)), Ansible(Path(folder)))
             for developers in chosen.developers:
-                tools: dict[str, Callable[[], Tool]] = {
-                    Pulumi.name: lambda: Pulumi(lab, Path(folder)),
-                    Ansible.name: lambda: Ansible(Path(folder)),
-                }
-                results[developers] = {name: measure(lab, make, developers, chosen.rounds) for name, make in tools.items()}
+                results[developers] = {tool.name: measure(lab, tool, developers, chosen.rounds) for tool in tools}
     except LabError as error:
         console.print(f"bench: {error}", style="red")
         return 1
@@ -100,5 +95,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
     sys.exit(main())

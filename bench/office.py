@@ -3,13 +3,17 @@
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from lab import Lab
 from wg_office.keys import preshared_key, private_key, public_key
 from wg_office.model import Environment
 from wg_office.plan import HostPlan, PeerPlan, plan
 
+DEV = Path(__file__).resolve().parent.parent / "configs" / "dev.yaml"
 HOSTS = ("z", "a", "c", "r1")
 
 
@@ -22,24 +26,17 @@ class Office:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """What the environment file says."""
-        ssh = {name: {"host": "127.0.0.1", "port": self.lab.port(name)} for name in HOSTS}
-        lan = {"cidr": "192.168.201.0/24", "address": "192.168.201.247"}
-        shenzhen = {"name": "a", "site": "shenzhen", "address": "10.70.0.2", "lan": lan, "ssh": ssh["a"]}
-        shenzhen["router"] = {"address": "192.168.201.1", "ssh": ssh["r1"]}
-        lan = {"cidr": "192.168.200.0/24", "address": "192.168.200.248"}
-        beijing = {"name": "c", "site": "beijing", "address": "10.70.0.3", "lan": lan, "ssh": ssh["c"]}
-        return {
-            "environment": "bench",
-            "known_hosts": str(self.lab.known_hosts),
-            "network": {"cidr": "10.70.0.0/16"},
-            "hub": {"name": "z", "address": "10.70.0.1", "endpoint": "203.0.113.10:51820", "ssh": ssh["z"]},
-            "gateways": [shenzhen, beijing],
-            "developers": [
-                {"name": f"dev{number:04}", "address": f"10.70.{1 + number // 250}.{1 + number % 250}", "access": ["shenzhen", "beijing"]}
-                for number in range(self.developers)
-            ],
-        }
+        """What the environment file says: that of the demo, with this lab's ports."""
+        data: dict[str, Any] = yaml.safe_load(DEV.read_text())
+        data["hub"]["ssh"]["port"] = self.lab.port("z")
+        for gateway in data["gateways"]:
+            gateway["ssh"]["port"] = self.lab.port(gateway["name"])
+        data["gateways"][0]["router"]["ssh"]["port"] = self.lab.port("r1")
+        developers = [
+            {"name": f"dev{number:04}", "address": f"10.70.{1 + number // 250}.{1 + number % 250}", "access": ["shenzhen", "beijing"]}
+            for number in range(self.developers)
+        ]
+        return data | {"environment": "bench", "known_hosts": str(self.lab.known_hosts), "developers": developers}
 
     @cached_property
     def environment(self) -> Environment:

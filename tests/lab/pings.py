@@ -12,8 +12,8 @@ ENOUGH = "until [ $(wc -l </root/pings) -gt 25 ]; do sleep 0.2; done"
 @contextmanager
 def pinging(lab: Lab, laptop: str, address: str) -> Iterator[list[int]]:
     """Ping five times a second, for five seconds at least; afterwards the list has the sequence numbers of the answers."""
-    # A file of its own: the ping of a run that was killed may still write to the last one.
     answered: list[int] = []
+    # A file of its own: the ping of a run that was killed may still write to the last one.
     with lab.popen(laptop, ["sh", "-c", f"rm -f /root/pings; exec ping -n -i0.2 {address} >/root/pings"]) as pings:
         yield answered
         lab.exec(laptop, ["timeout", "60", "sh", "-c", ENOUGH], check=False)
