@@ -10,7 +10,6 @@ import json
 import statistics
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,12 +27,6 @@ Seconds = dict[str, float]
 console = Console(stderr=True, highlight=False)
 
 
-def reset(lab: Lab) -> None:
-    """Hosts in their first state, whoever had them before."""
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lab.reset_node, HOSTS))
-
-
 def timed(tool: Tool, office: Office, step: str) -> float:
     """The seconds that the tool took. Raises LabError where it failed, or where the hub does not have these peers afterwards."""
     before = time.monotonic()
@@ -48,7 +41,7 @@ def timed(tool: Tool, office: Office, step: str) -> float:
 
 def measure(lab: Lab, tool: Tool, developers: int, rounds: int) -> Seconds:
     """Seconds by step; the median where a step was repeated."""
-    reset(lab)
+    lab.reset_nodes(HOSTS)
     office, larger = Office(lab, developers), Office(lab, developers + 1)
     with tool:
         first = timed(tool, office, STEPS[0])

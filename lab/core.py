@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -328,6 +329,11 @@ class Lab:
         check_node(node)
         self.exec(VM, ["/run/lab/bin/reset", node], timeout=REBOOT_SECONDS)
         self.wait(node)
+
+    def reset_nodes(self, nodes: Iterable[str]) -> None:
+        """The same for several, side by side."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self.reset_node, nodes))
 
     def wait(self, node: str, seconds: float = REBOOT_SECONDS, other_than: int = 0) -> None:
         """Until a node is up and its sshd answers; with `other_than`, until it is not that boot any more."""

@@ -178,8 +178,7 @@ def fresh(lab: Lab) -> None:
 
 def reset(lab: Lab) -> None:
     """Give the machines back their first state."""
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lab.reset_node, HOSTS))
+    lab.reset_nodes(HOSTS)
 
 
 def disconnect(lab: Lab, laptop: str) -> None:

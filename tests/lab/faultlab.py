@@ -302,8 +302,7 @@ class Bench:
         """Everything as it was."""
         self._disconnect()
         self.lab.exec("r2", ["ip", "route", "flush", "exact", "10.70.0.0/16"], check=False)
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(self.lab.reset_node, self.machines))
+        self.lab.reset_nodes(self.machines)
 
     def _disconnect(self) -> None:
         self.lab.exec("e", ["sh", "-c", "wg-quick down e; rm -f /etc/wireguard/e.conf"], check=False)
