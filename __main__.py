@@ -4,18 +4,28 @@ import signal
 
 import pulumi
 
-from components import Hooks, Office, OfficeArgs, settings
-from components.confirm import confirmation
-from components.foresee import foresight_hook
+from components import Office, OfficeArgs, settings
+from components.deployed import deployed
+from components.guard import refuse_many_removals
 
 # A failing `up` interrupts the program; Python would answer with a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 environment = settings.environment()
-hooks = Hooks(confirmation(environment.network.rollback_after), foresight_hook(environment))
+before = deployed()
+refuse_many_removals(environment, settings.environment_file(), before)
 office = Office(
     environment.environment,
-    OfficeArgs(environment, settings.operator(), settings.adopted_keys(), settings.repairs(), hooks),
+    OfficeArgs(
+        environment,
+        settings.operator(),
+        settings.adopted_keys(),
+        settings.repairs(),
+        before.stood(environment),
+        before.pasted,
+        adopted_preshared=settings.adopted_preshared(),
+        alone=True,
+    ),
 )
 for name, value in office.outputs.items():
     pulumi.export(name, value)

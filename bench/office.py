@@ -4,11 +4,10 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
-from lab import Lab
 from wg_office.keys import preshared_key, private_key, public_key
 from wg_office.model import Environment
 from wg_office.plan import HostPlan, PeerPlan, plan
@@ -17,26 +16,37 @@ DEV = Path(__file__).resolve().parent.parent / "configs" / "dev.yaml"
 HOSTS = ("z", "a", "c", "r1")
 
 
+class Hosts(Protocol):
+    """Where the network's hosts are reached: the lab, or what stands for it."""
+
+    @property
+    def known_hosts(self) -> Path:
+        """The file with their keys."""
+
+    def port(self, host: str, /) -> int:
+        """A host's SSH port on the loopback address."""
+
+
 @dataclass(frozen=True)
 class Office:
     """The network with that many developers, each of whom may reach both LANs."""
 
-    lab: Lab
+    hosts: Hosts
     developers: int
 
     @cached_property
     def data(self) -> dict[str, Any]:
         """What the environment file says: that of the demo, with this lab's ports."""
         data: dict[str, Any] = yaml.safe_load(DEV.read_text())
-        data["hub"]["ssh"]["port"] = self.lab.port("z")
+        data["hub"]["ssh"]["port"] = self.hosts.port("z")
         for gateway in data["gateways"]:
-            gateway["ssh"]["port"] = self.lab.port(gateway["name"])
-        data["gateways"][0]["router"]["ssh"]["port"] = self.lab.port("r1")
+            gateway["ssh"]["port"] = self.hosts.port(gateway["name"])
+        data["gateways"][0]["router"]["ssh"]["port"] = self.hosts.port("r1")
         developers = [
             {"name": f"dev{number:04}", "address": f"10.70.{1 + number // 250}.{1 + number % 250}", "access": ["shenzhen", "beijing"]}
             for number in range(self.developers)
         ]
-        return data | {"environment": "bench", "known_hosts": str(self.lab.known_hosts), "developers": developers}
+        return data | {"environment": "bench", "known_hosts": str(self.hosts.known_hosts), "developers": developers}
 
     @cached_property
     def environment(self) -> Environment:
@@ -74,7 +84,12 @@ class Office:
             "mtu": host.tunnel.mtu,
             "private_key": private_key(host.name),
             "peers": [_peer(peer) for peer in host.tunnel.peers],
-            "lans": [str(gateway.lan.cidr) for gateway in self.environment.gateways if host.role == "hub" or gateway.name == host.name],
+            "lans": [
+                str(prefix)
+                for gateway in self.environment.gateways
+                for prefix in gateway.prefixes
+                if host.role == "hub" or gateway.name == host.name
+            ],
         }
 
     def _router(self, host: HostPlan) -> dict[str, Any]:
@@ -89,7 +104,7 @@ def _peer(peer: PeerPlan) -> dict[str, Any]:
     return {
         "name": peer.name,
         "key": public_key(private_key(peer.name)),
-        "psk": preshared_key(peer.psk_of),
+        "psk": preshared_key(peer.psk_of or peer.name),
         "allowed": ", ".join(map(str, peer.allowed_ips)),
         "endpoint": str(peer.endpoint or ""),
         "keepalive": peer.keepalive or 0,

@@ -75,8 +75,8 @@ class Ansible:
 
     name = "Ansible"
 
-    def __init__(self, folder: Path) -> None:
-        self.inventory, self.control = folder / "inventory.json", folder / "control"
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.lab, self.inventory, self.control = lab, folder / "inventory.json", folder / "control"
 
     def __enter__(self) -> Self:
         return self
@@ -92,8 +92,8 @@ class Ansible:
         environment = {
             "ANSIBLE_PIPELINING": "true",
             "ANSIBLE_FORKS": "10",
-            "ANSIBLE_PRIVATE_KEY_FILE": str(office.lab.key),
+            "ANSIBLE_PRIVATE_KEY_FILE": str(self.lab.key),
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.control),
-            "ANSIBLE_SSH_ARGS": f"-o ControlMaster=auto -o ControlPersist=600 -o UserKnownHostsFile={office.lab.known_hosts}",
+            "ANSIBLE_SSH_ARGS": f"-o ControlMaster=auto -o ControlPersist=600 -o UserKnownHostsFile={self.lab.known_hosts}",
         }
         run(["ansible-playbook", "-i", str(self.inventory), "site.yml"], ROOT / "bench" / "ansible", environment)

@@ -1,45 +1,49 @@
-"""One developer: keys, and the files for their machine. Room: Pulumi, no file formats; the files are wg_office/profiles.py."""
+"""One machine of a developer: keys, and its files. Room: Pulumi, no file formats; the files are wg_office/profiles.py."""
 
 from dataclasses import dataclass
 
 import pulumi
 
-from components.keys import PeerKeys, PeerKeysArgs
 from wg_office.keys import PublicNames
-from wg_office.model import Developer as DeveloperModel
-from wg_office.model import Environment
-from wg_office.profiles import ClientKeys, best_profile, profiles, render_profile
+from wg_office.model import Client, Environment
+from wg_office.profiles import best_of, profiles, render_profile
+
+from .keys import Keys, PeerKeysArgs, client_keys, peer_keys
 
 
 @dataclass(frozen=True)
 class DeveloperArgs:
-    """The environment, the developer in it, and the hub's public key."""
+    """The environment, the machine, and the hub's public key.
+
+    `stood` is the URN under which the stack has its secret, where that is not this component's: without it the secret would be another
+    one, and its owner would need new files. `preshared_key` is adopted (secret).
+    """
 
     environment: Environment
-    developer: DeveloperModel
+    client: Client
     hub: pulumi.Output[PublicNames]
+    stood: str | None = None
+    preshared_key: pulumi.Output[str] | None = None
 
 
 class Developer(pulumi.ComponentResource):
-    """A developer's keys and files.
+    """A developer's keys and files, of one machine: who has several devices has one of these for each.
 
     Both outputs are secret: `conf` is the file that is best for the platform, `confs` are all of them by kind.
     """
 
-    keys: PeerKeys
+    keys: Keys
     conf: pulumi.Output[str]
     confs: pulumi.Output[dict[str, str]]
 
     def __init__(self, name: str, args: DeveloperArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("wg-office:network:Developer", name, None, opts)
-        developer = args.developer
-        self.keys = PeerKeys(name, PeerKeysArgs(developer.rotation, public_key=developer.public_key), pulumi.ResourceOptions(parent=self))
-        client_keys = pulumi.Output.all(args.hub, self.keys.preshared_key, self.keys.private_key).apply(
-            lambda made: ClientKeys(hub_public_key=made[0].public_key, preshared_key=made[1], private_key=made[2])
-        )
-        best, every = best_profile(args.environment, developer), profiles(args.environment, developer)
-        self.conf = pulumi.Output.secret(client_keys.apply(lambda keys: render_profile(best, keys)))
-        self.confs = pulumi.Output.secret(
-            client_keys.apply(lambda keys: {profile.kind: render_profile(profile, keys) for profile in every})
-        )
-        self.register_outputs({"conf": self.conf})
+        client = args.client
+        opts = pulumi.ResourceOptions(parent=self, aliases=[] if args.stood is None else [args.stood])
+        self.keys = peer_keys(name, PeerKeysArgs(client.rotation, None, client.public_key, args.preshared_key), opts)
+        made = client_keys(args.hub, self.keys, preshared=client.preshared != "none")
+        every = profiles(args.environment, client)
+        best = best_of(client, every).kind
+        self.confs = pulumi.Output.secret(made.apply(lambda keys: {profile.kind: render_profile(profile, keys) for profile in every}))
+        self.conf = self.confs.apply(lambda texts: texts[best])
+        self.register_outputs({})

@@ -3,58 +3,93 @@
 The engine calls its hook before an update or a creation, in a preview as well, with the old description, which the program never sees.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pulumi
 from netaddr import IPAddress, valid_ipv4
 
-from wg_office.changes import admits, disruptions, severs
+from wg_office.changes import admits, disruptions, severs, what_developers_lose
 from wg_office.description import Description, read
-from wg_office.model import Environment
+from wg_office.hostscript import way_in
+from wg_office.instructions import call_in
+from wg_office.model import HUB, Environment
 
-_NO_TUNNEL_YET = "is reached over a tunnel that does not stand yet; give it an ssh without `via: hub` for its first `pulumi up`"
+from .command import Given, given
+from .under_way import UnderWay, host_of, is_description
+
+_NO_TUNNEL_YET = (
+    "is reached over a tunnel that does not stand yet; give it an ssh without `via: hub` for its first `pulumi up`, or, where nobody can "
+    "dial it, have it dial the hub: `{command}`"
+)
 
 _HUB_NOT_ADMITTED = "does not let the hub in yet; first put {{host: {name}, ports: [{port}/tcp]}} into the hub's access, and `pulumi up`"
 
 
-def foresight_hook(env: Environment) -> pulumi.ResourceHook:
-    """The hook for Host's descriptions. It warns of an interruption, and raises where a host could not be reached any more."""
-    adopting = {gateway.name for gateway in env.gateways if gateway.adopt_key}
+def foresight_hook(env: Environment, under_way: UnderWay, prefix: str) -> pulumi.ResourceHook:
+    """The hook for the commands of one Office's hosts, before whose names its `prefix` stands.
+
+    It warns of an interruption, and raises where a host could not be reached any more.
+    """
+    foresight = _Foresight(env)
 
     async def foresee(args: pulumi.ResourceHookArgs) -> None:
-        name = args.name.rpartition("-")[0]
-        new, old = await _known(args.new_inputs), await _known(args.old_inputs)
-        through_hub = _through_hub(new)
-        if args.old_inputs is None:
-            refused: tuple[str, ...] = (_NO_TUNNEL_YET,) if through_hub and name not in adopting else ()
-        else:
-            before, after = read(old["stdin"]), read(new["stdin"])
-            refused = severs(before, after, through_hub)
-            if through_hub and not _through_hub(old) and not _lets_in(env, before, new["connection"]):
-                refused += (_HUB_NOT_ADMITTED.format(name=name, port=int(new["connection"]["port"])),)
-            for disruption in disruptions(before, after):
-                pulumi.log.warn(f"{name}: {disruption}")
+        new, old = await given(args.new_inputs), await given(args.old_inputs)
+        if new is None:
+            return
+        host = host_of(args.name)
+        if is_description(args.name) and old is not None:
+            before, after = read(old.fed), read(new.fed)
+            for clause in (*disruptions(before, after), *what_developers_lose(before, after)):
+                pulumi.log.warn(f"{host}: {clause}")
+        was = None if old is None else _way(args.name, old)
+        refused = [f"{host}: {reason}" for reason in foresight.refusals(host.removeprefix(prefix), was, _way(args.name, new))]
         if refused:
-            raise pulumi.RunError("\n".join(f"{name}: {reason}" for reason in refused))
+            under_way.failed(args.name)
+            await under_way.others()
+            raise pulumi.RunError("\n".join(refused))
 
-    return pulumi.ResourceHook("foresee-interruptions", foresee, pulumi.ResourceHookOptions(on_dry_run=True))
-
-
-def _through_hub(inputs: Mapping[str, Any]) -> bool:
-    return bool((inputs["connection"] or {}).get("proxy"))
+    return pulumi.ResourceHook(f"{prefix}foresee-interruptions", foresee, pulumi.ResourceHookOptions(on_dry_run=True))
 
 
-def _lets_in(env: Environment, description: Description, connection: Mapping[str, Any]) -> bool:
-    """Whether the host as it is now answers the hub; a name that is no address the file cannot know."""
-    if not valid_ipv4(connection["host"]):
-        return True
-    return admits(description, env.hub.address, IPAddress(connection["host"]), int(connection["port"]))
+@dataclass(frozen=True)
+class _Way:
+    """How a host is reached, or was, and what of its description that depends on; None where that was not recorded."""
+
+    given: Given
+    description: Description | None
 
 
-async def _known(inputs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The two inputs that say what a host is and how it is reached."""
-    found = {}
-    for key in ("connection", "stdin"):
-        found[key] = await pulumi.Output.from_input((inputs or {}).get(key)).future()
-    return found
+def _way(name: str, given: Given) -> _Way:
+    """A description says it itself; with the keys, which arrive before it, it travels in an excerpt."""
+    text = given.fed if is_description(name) else way_in(given.fed)
+    return _Way(given, read(text) if text else None)
+
+
+@dataclass(frozen=True)
+class _Foresight:
+    env: Environment
+
+    def refusals(self, host: str, old: _Way | None, new: _Way) -> Iterator[str]:
+        """Why a host cannot be given what is new for it, a clause each with its remedy."""
+        hub = self._over_tunnel(new.given)
+        if old is None:
+            if hub and not any(gateway.name == host and gateway.adopt_key for gateway in self.env.gateways):
+                yield _NO_TUNNEL_YET.format(command=call_in(host))
+        elif old.description is not None:
+            if new.description is not None:
+                yield from severs(old.description, new.description, hub)
+            if hub and not self._over_tunnel(old.given) and not self._lets_in(old.description, new.given):
+                yield _HUB_NOT_ADMITTED.format(name=host, port=new.given.ssh.port)
+
+    def _over_tunnel(self, to: Given) -> bool:
+        """Whether the hub is on the way: what is, and is no jump. A machine that has dialled the hub itself is there without the tunnel."""
+        jumps = {jump.address for jump in self.env.jumps.values()}
+        on_the_way = to.through is not None and to.through.address not in jumps
+        return on_the_way and to.ssh.model_copy(update={"via": HUB}).over_tunnel
+
+    def _lets_in(self, description: Description, to: Given) -> bool:
+        """Whether the host as it is now answers the hub; a name that is no address the file cannot know."""
+        if not valid_ipv4(to.ssh.host):
+            return True
+        return admits(description, self.env.hub.address, IPAddress(to.ssh.host), to.ssh.port)

@@ -5,16 +5,20 @@ All of them are a Host with a description rendered from their plan; what keys th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
+from netaddr import IPAddress
 
-from components.host import Hooks, Host, HostArgs, Operator
-from components.keys import PeerKeys
 from wg_office import hostscript
+from wg_office.changes import way
+from wg_office.description import read
 from wg_office.keys import key_name
-from wg_office.model import Ssh
-from wg_office.plan import HostPlan
+from wg_office.plan import HostPlan, Tunnel
 from wg_office.render import render_description
+
+from .host import Hooks, Host, HostArgs, Operator
+from .keys import Keys
 
 
 @dataclass(frozen=True)
@@ -22,16 +26,16 @@ class MachineArgs:
     """A machine's plan, and what is needed to bring it there.
 
     `keys` are those of all peers, by name; of them the machine is given only what its plan uses. `deployment` names the Pulumi state
-    that owns the machine. `hub` is the way to the machines that are reached through the hub. A new `repair` has all of it applied again.
+    that owns the machine. `hub_address` is where connections through the hub come from. A new `repair` has all of it applied again.
     """
 
     plan: HostPlan
-    keys: Mapping[str, PeerKeys]
+    keys: Mapping[str, Keys]
     deployment: pulumi.Output[str]
     operator: Operator
-    hub: Ssh
+    hub_address: IPAddress
+    hooks: Hooks
     repair: str | None = None
-    hooks: Hooks | None = None
 
 
 class _Machine(pulumi.ComponentResource):
@@ -39,15 +43,16 @@ class _Machine(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(self.token, name, None, opts)
+        description = _description(args)
         Host(
             name,
             HostArgs(
                 ssh=args.plan.ssh,
                 operator=args.operator,
                 rollback_after=args.plan.rollback_after,
-                description=_description(args),
-                key_lines=_key_lines(args),
-                through=args.hub if args.plan.ssh.via == "hub" else None,
+                description=description,
+                key_lines=_key_lines(args, description),
+                through=args.plan.through,
                 hooks=args.hooks,
             ),
             pulumi.ResourceOptions(parent=self),
@@ -75,21 +80,28 @@ class WayBack(_Machine):
 
 def _description(args: MachineArgs) -> pulumi.Output[str]:
     tunnel = args.plan.tunnel
-    named = [] if tunnel is None else [args.plan.name, *(peer.name for peer in tunnel.peers), *(peer.psk_of for peer in tunnel.peers)]
+    named = [] if tunnel is None else [args.plan.name, *(peer.name for peer in tunnel.peers), *_psks(tunnel)]
     names = pulumi.Output.all(**{name: args.keys[name].names for name in named}) if named else pulumi.Output.from_input({})
     return pulumi.Output.all(args.deployment, names).apply(
         lambda made: render_description(args.plan, made[1], made[0], hostscript.scripts(), args.repair)
     )
 
 
-def _key_lines(args: MachineArgs) -> pulumi.Output[str] | None:
+def _psks(tunnel: Tunnel) -> list[str]:
+    """The peers whose preshared keys the tunnel needs."""
+    return [peer.psk_of for peer in tunnel.peers if peer.psk_of is not None]
+
+
+def _key_lines(args: MachineArgs, description: pulumi.Output[str]) -> pulumi.Output[str] | None:
     if args.plan.tunnel is None:
         return None
-    preshared = [args.keys[peer.psk_of].preshared_key for peer in args.plan.tunnel.peers]
+    own = args.keys[args.plan.name].private_key
+    preshared = [args.keys[name].preshared_key for name in _psks(args.plan.tunnel)]
 
-    def lines(made: list[str]) -> str:
-        deployment, private, *shared = made
-        keys = {key_name("private", private): private} | {key_name("preshared", key): key for key in shared}
-        return hostscript.key_lines(deployment, keys, args.repair)
+    def lines(made: list[Any]) -> str:
+        deployment, described, private, *shared = made
+        keys = {} if private is None else {key_name("private", private): private}
+        keys |= {key_name("preshared", key): key for key in shared}
+        return hostscript.key_lines(deployment, keys, args.repair, way(read(described), args.hub_address))
 
-    return pulumi.Output.secret(pulumi.Output.all(args.deployment, args.keys[args.plan.name].private_key, *preshared).apply(lines))
+    return pulumi.Output.secret(pulumi.Output.all(args.deployment, description, own, *preshared).apply(lines))

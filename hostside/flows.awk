@@ -7,9 +7,12 @@
 # The `flows` files are rendered by wg_office/firewall/flows.py:
 #   scope PREFIX                      what lies on the tunnel's other side; a connection is judged when one of its ends does
 #   local ADDRESS                     an address of this host (`ip -o addr` of the running system may be added in the same form, with prefix length)
+#   alias PREFIX LAN                  a LAN of this host that the tunnel knows by another prefix; `allow` has the addresses of the LAN
 #   allow SOURCE DESTINATION any|icmp
 #   allow SOURCE DESTINATION tcp|udp FIRST-LAST
-# Of the file that was in force before (was=1) the scope counts alone: a link between sites that is gone has connections to end.
+#   allow ... until SECONDS           in seconds since 1970: no longer, where `now` is given and not before it
+# Of the file that was in force before (was=1) scope and aliases count alone: a link between sites, or an alias, that is gone has connections
+# to end.
 #
 # POSIX awk, for mawk. An address is the text of its bits with its family in front, so that a prefix is a prefix of the text.
 
@@ -24,13 +27,16 @@ BEGIN {
 
 $1 == "scope" { scopes[++scope_count] = bits($2) }
 $1 == "local" { split($2, own, "/"); locals[bits(own[1])] = 1 }
-$1 == "allow" && !was { permit(bits($2), bits($3), $4, $5) }
+$1 == "alias" { alias_was[++alias_count] = was; aliases[alias_count] = bits($2); lans[alias_count] = bits($3) }
+$1 == "allow" && !was && !ended() { permit(bits($2), bits($3), $4, $5) }
 
 # A line of `conntrack -L`: the addresses and ports stand twice, as the first packet had them and as an answer must have them.
 / src=.* dst=.* src=.* dst=/ {
     read_flow()
-    if (judged() && !allowed()) print deletion()
+    if (judged() && (!allowed() || misnamed(destination, bits(first["dst"])) || misnamed(source, bits(answer["dst"])))) print deletion()
 }
+
+function ended() { return $(NF - 1) == "until" && $NF + 0 <= now + 0 }
 
 function read_flow(   i, name, value) {
     split("", first)
@@ -57,6 +63,20 @@ function judged() {
 
 function in_scope(address,   i) {
     for (i = 1; i <= scope_count; i++) if (within(address, scopes[i])) return 1
+    return 0
+}
+
+# Whether the tunnel knows a machine of our LANs otherwise than it should: by an alias that is gone, or without the one that came.
+function misnamed(real, name,   i, right, ours) {
+    right = real
+    for (i = 1; i <= alias_count; i++) {
+        if (!within(real, lans[i])) continue
+        ours = 1
+        if (!alias_was[i]) right = aliases[i] substr(real, length(aliases[i]) + 1)
+    }
+    if (!ours || name == right) return 0
+    for (i = 1; i <= alias_count; i++) if (within(name, aliases[i]) || within(name, lans[i])) return 1
+    # What the host itself translates, such as a port of its own that leads to a machine, is judged by where it really goes.
     return 0
 }
 

@@ -79,9 +79,8 @@ def follow_instructions(lab: Lab, instructions: object) -> None:
     assert isinstance(instructions, list)
     for instruction in instructions:
         console.print(f"[bold]by hand:[/bold] {instruction}")
-        commands = str(instruction).partition("On Linux: ")[2]
-        for command in filter(None, commands.split("; ")):
-            lab.exec(ROUTER_OF_BEIJING, command.split())
+        if str(instruction).startswith("ip route "):
+            lab.exec(ROUTER_OF_BEIJING, str(instruction).split())
 
 
 def connect(lab: Lab, laptop: str, conf: str) -> None:

@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolchain.sums import changed, write_sums
+
 from . import aptsources, hostpackages
 from .errors import LabError
 from .progress import Progress
@@ -97,6 +99,11 @@ def ensure(release: str, cache: Path, progress: Progress) -> Image:
 def cached(directory: Path, kind: str, progress: Progress, build: Callable[[Path], None]) -> None:
     """Have `build` fill a directory of the cache, unless it is there. It takes the place of others of its kind that are not in use."""
     if directory.is_dir():
+        file = changed(directory)
+        if file is not None:
+            raise LabError(
+                f"{directory / file} is not what was built: remove {directory}, then run `python -m lab up` again to build it anew."
+            )
         return
     tools = hostpackages.BUILD_TOOLS | ({} if os.geteuid() == 0 else hostpackages.UNPRIVILEGED_TOOLS)
     hostpackages.ensure(tools, progress)
@@ -107,6 +114,7 @@ def cached(directory: Path, kind: str, progress: Progress, build: Callable[[Path
             _sweep(cache, kind)
             work = Path(tempfile.mkdtemp(prefix=f".build-{kind}-", dir=cache))
             build(work)
+            write_sums(work)
             work.chmod(0o755)
             work.rename(directory)
             progress(f"{directory.name} is ready")

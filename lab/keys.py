@@ -5,29 +5,24 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from .nodes import HOSTS, VM
+from .nodes import OFFICE, VM, Topology
 from .seed import Keys
 
 OPERATOR_KEY = "id_ed25519"
 KNOWN_HOSTS = "known_hosts"
 
 
-def ensure(state: Path, port_base: int) -> Keys:
+def ensure(state: Path, port_base: int, topology: Topology = OFFICE) -> Keys:
     """Read the lab's keys, generate those that are missing, and write known_hosts for the ports in use."""
     host_keys = state / "hostkeys"
     host_keys.mkdir(parents=True, exist_ok=True)
     operator = _key(state / OPERATOR_KEY, "operator of the wg-office lab")
-    names = [VM, *(node.name for node in HOSTS)]
+    names = [VM, *(node.name for node in topology.hosts)]
     hosts = {name: _key(host_keys / name, f"{name} of the wg-office lab") for name in names}
-    known = "".join(f"[127.0.0.1]:{port_base + offset(name)} {_public(path)}\n" for name, path in hosts.items())
+    known = "".join(f"[127.0.0.1]:{port_base + topology.offset(name)} {_public(path)}\n" for name, path in hosts.items())
     (state / KNOWN_HOSTS).write_text(known)
     authorized = operator.with_suffix(".pub").read_text()
     return Keys(authorized=authorized, host_keys={name: path.read_text() for name, path in hosts.items()})
-
-
-def offset(name: str) -> int:
-    """What a node's forwarded port lies above the port base."""
-    return next((node.ssh_offset or 0 for node in HOSTS if node.name == name), 0)
 
 
 def _key(path: Path, comment: str) -> Path:

@@ -51,7 +51,8 @@ class Settings:
 
 
 def _state(root: Path, name: str) -> Path:
-    return root / ".state" / (f"lab-{name}" if name else "lab")
+    # Resolved: a state that is linked from another clone is the same lab, whose process and sockets are known by its path.
+    return (root / ".state" / (f"lab-{name}" if name else "lab")).resolve()
 
 
 def _name(env: Mapping[str, str]) -> str:

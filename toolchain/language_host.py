@@ -22,6 +22,8 @@ from toolchain.versions import PULUMI
 
 REASON_IS_SHOWN = 32
 RUNNER = Path(__file__).with_name("run_program.py")
+SECONDS_AFTER_CANCEL = 30
+"""The program answers the engine's hooks, which tell how commands ended that were under way."""
 KNOWN_OPTIONS = frozenset({"virtualenv", "toolchain"})
 
 
@@ -207,8 +209,10 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             self._forget(process)
 
     async def Cancel(self, request: Any, context: Any) -> Any:
-        """The user pressed Ctrl-C: end what is running."""
-        self.stop()
+        """The user pressed Ctrl-C: tell what is running, and end it where it does not end itself."""
+        for process in self.running:
+            end(process, signal.SIGINT)
+            asyncio.get_running_loop().call_later(SECONDS_AFTER_CANCEL, end, process)
         return empty_pb2.Empty()
 
     def stop(self) -> None:
@@ -222,11 +226,11 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self.running.discard(process)
 
 
-def end(process: asyncio.subprocess.Process) -> None:
+def end(process: asyncio.subprocess.Process, how: signal.Signals = signal.SIGTERM) -> None:
     """End a process, unless it has ended."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+            process.send_signal(how)
 
 
 def run_request(request: Any, project: Project, engine: str) -> dict[str, Any]:

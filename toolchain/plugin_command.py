@@ -84,7 +84,7 @@ class CommandProvider(Provider):
         return input_faults(inputs)
 
     def cancel(self) -> None:
-        """Dial no more. What already runs on a host goes on there, as with the official plugin."""
+        """Dial no more, and wait for what runs only a little longer. On the host it goes on, as with the official plugin."""
         self.retries.cancelled.set()
 
     async def create(self, urn: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -7,7 +7,6 @@ import asyncio
 import errno
 import json
 import os
-import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -22,7 +21,16 @@ BACKOFF = 1.5
 LONGEST_DELAY = 5.0
 DIAL_ERRORS_BY_DEFAULT = 10
 SECONDS_PER_DIAL_BY_DEFAULT = 15
+SECONDS_OF_SILENCE, TIMES_ASKED = 15, 3
+"""How long a connection may be silent before the other end is asked whether it is there, and how often before it counts as lost.
+
+Asked is the server itself. The kernel's keepalives, which the official plugin relies on, are answered by whatever carries the connection.
+"""
+SECONDS_AFTER_CANCEL = 20
+"""What has begun may end by itself; a host finishes it, or undoes it, also where nobody waits."""
 LOST_SESSION = "wait: remote command exited without exit status or exit signal"
+LONGEST_OUTPUT = 16 << 20
+"""Bytes on one stream; a host that never ends must not fill this machine's memory."""
 SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
 
 Result = TypeVar("Result")
@@ -126,7 +134,9 @@ def handshake_text(error: Exception) -> str:
     """What the official plugin says when there is a TCP connection, but no SSH session on it."""
     import asyncssh
 
-    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+    if isinstance(error, TimeoutError):
+        reason = "i/o timeout"
+    elif isinstance(error, asyncssh.HostKeyNotVerifiable):
         reason = "ssh: host key mismatch"
     elif isinstance(error, asyncssh.PermissionDenied):
         reason = "ssh: unable to authenticate, attempted methods [none publickey], no supported methods remain"
@@ -171,7 +181,9 @@ class Dialler:
         opened = None if tunnel else await open_tcp(endpoint)
         try:
             via = {"tunnel": tunnel} if tunnel else {"sock": opened}
-            made = await asyncssh.connect(endpoint.host, endpoint.port, **via, **options)
+            # The official plugin has no limit here. This one's is that of a TCP connection.
+            async with asyncio.timeout(endpoint.dial_seconds or None):
+                made = await asyncssh.connect(endpoint.host, endpoint.port, **via, **options)
         except asyncssh.ChannelOpenError as error:
             raise DialError(f"ssh: rejected: connect failed ({error.reason})") from error
         except (OSError, asyncssh.Error) as error:
@@ -224,7 +236,8 @@ async def ssh_options(endpoint: Endpoint, stack: AsyncExitStack) -> dict[str, An
             # As in the official plugin: where there is a private key, the agent's keys are not tried.
             keys = [asyncssh.import_private_key(endpoint.private_key)]
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-        raise DialError(f"ssh: cannot use a key: {error}") from error
+        locked = isinstance(error, asyncssh.KeyEncryptionError) or "passphrase" in str(error).lower()
+        raise DialError(f"ssh: {'this private key is passphrase protected' if locked else 'no key found'}") from error
     return {
         "username": endpoint.user,
         "known_hosts": ([host_key], [], []),
@@ -234,6 +247,8 @@ async def ssh_options(endpoint: Endpoint, stack: AsyncExitStack) -> dict[str, An
         "preferred_auth": "publickey",
         "config": None,
         "login_timeout": 0,
+        "keepalive_interval": SECONDS_OF_SILENCE,
+        "keepalive_count_max": TIMES_ASKED,
     }
 
 
@@ -264,7 +279,21 @@ async def run(job: Job, retries: Retries, say: Say) -> Finished:
     """Dial anew, run, and hang up."""
     async with AsyncExitStack() as stack:
         connection = await Dialler(retries, say, stack).connect(job.connection)
-        return await _run_on(connection, job, say)
+        running = asyncio.ensure_future(_run_on(connection, job, say))
+        await _ended_or_cancelled(running, retries.cancelled)
+        if not running.done():
+            # It ends as a session that broke.
+            connection.abort()
+        return await running
+
+
+async def _ended_or_cancelled(running: "asyncio.Future[Finished]", cancelled: asyncio.Event) -> None:
+    waiting = asyncio.ensure_future(cancelled.wait())
+    both: set[asyncio.Future[Any]] = {running, waiting}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not running.done():
+        await asyncio.wait({running}, timeout=SECONDS_AFTER_CANCEL)
 
 
 async def _run_on(connection: "asyncssh.SSHClientConnection", job: Job, say: Say) -> Finished:
@@ -283,7 +312,7 @@ async def _run_on(connection: "asyncssh.SSHClientConnection", job: Job, say: Say
         # The connection broke: whether the command was carried out is unknown, and the text says so.
         pass
     if outcome:
-        both = b"".join(gathered["both"]).decode(errors="replace")
+        both = "\n".join(map(printable, b"".join(gathered["both"]).split(b"\n")))
         raise CommandError(f"{outcome}: running {json.dumps(job.command, ensure_ascii=False)}:\n{both}")
     return Finished(*(b"".join(gathered[name]).decode(errors="replace").removesuffix("\n") for name in ("stdout", "stderr")))
 
@@ -311,8 +340,11 @@ async def _feed(process: "asyncssh.SSHClientProcess[bytes]", data: bytes) -> Non
 
 
 async def _read(stream: "asyncssh.SSHReader[bytes]", one: list[bytes], both: list[bytes], say: Say | None) -> None:
-    rest = b""
+    rest, taken = b"", 0
     while chunk := await stream.read(32768):
+        taken += len(chunk)
+        if taken > LONGEST_OUTPUT:
+            raise CommandError(f"{LOST_SESSION}: it was ended here, since it said more than {LONGEST_OUTPUT >> 20} MiB")
         one.append(chunk)
         both.append(chunk)
         if say is not None:
@@ -325,4 +357,4 @@ async def _read(stream: "asyncssh.SSHReader[bytes]", one: list[bytes], both: lis
 
 def printable(line: bytes) -> str:
     """A line for a terminal, its control characters taken out."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", line.decode(errors="replace"))
+    return "".join(each for each in line.decode(errors="replace") if each.isprintable() or each == "\t")

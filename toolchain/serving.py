@@ -14,6 +14,7 @@ import grpc.aio  # type: ignore[import-untyped]
 from google.protobuf import empty_pb2, json_format, struct_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from toolchain.callers import OwnUserOnly
 from toolchain.values import UNKNOWN, changed_keys, plain
 
 # As the engine's own limit: a state with a thousand peers' texts is far over gRPC's default of 4 MiB.
@@ -196,9 +197,10 @@ async def _serve(register: Callable[[grpc.aio.Server], Callable[[], None]]) -> N
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    server = grpc.aio.server(options=GRPC_OPTIONS)
+    callers = OwnUserOnly()
+    server = grpc.aio.server(options=GRPC_OPTIONS, interceptors=[callers])
     close = register(server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = callers.port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)
     await stopped.wait()

@@ -1,18 +1,22 @@
 """Who may reach what: the environment's grants, flattened, and what follows from them for the firewall of one host.
 
 Pure: the environment goes in, frozen data comes out. `permissions` is what people read (the access table), in the order of the file.
-`host_rules` is what one host enforces, whatever its firewall is called, in an order that stays when lines of the file change places.
+A `FirewallPolicy` is what one host enforces, whatever its firewall is called, in an order that stays when lines of the file change places.
+`reach_of` works out both, once, for whoever needs them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
-from netaddr import IPAddress, IPNetwork
+from netaddr import IPAddress, IPNetwork, IPSet
 
 from wg_office.faults import Path
+from wg_office.fields import Moment, earliest
 from wg_office.grants import ICMP, Access, DeveloperGrant, GroupGrant, HostGrant, Icmp, PortRange, SiteGrant
-from wg_office.model import Environment, Gateway, Hub, Peer
+from wg_office.model import Client, Developer, Environment, Gateway, Hub, Lan, Peer, Site
 
 Ports = tuple[PortRange | Icmp, ...]
 """What may be opened; empty means every protocol and port."""
@@ -32,6 +36,7 @@ class Place:
     kind: PlaceKind
     name: str
     networks: tuple[IPNetwork, ...]
+    """As the tunnel carries them: of a site's LAN with an alias, that."""
     apart_from: tuple[IPNetwork, ...] = ()
     """Addresses inside `networks` that are not meant: a grant to a whole LAN does not open the gateway that stands in it."""
 
@@ -54,6 +59,8 @@ class Permission:
     """Where the sender's own line stands: developers[0].access[1]."""
     through: tuple[Path, ...] = ()
     """Where the lines of the groups in between stand, outermost first."""
+    until: Moment | None = None
+    """When it ends: the first of all that end it, the line's own, a group's, the sender's and the receiver's."""
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -76,16 +83,34 @@ class Allow:
     ports: Ports
     note: str
     """For the comment beside the rule. Names only: with the line's number in it, a new line in the file would change every host."""
+    until: Moment | None = None
+    """When it ends, for the host to see to by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Masquerade:
-    """What the gateway sends into its LAN under its own address, where the LAN knows no way back to the VPN."""
+    """What a host sends into a LAN under its own address, where the LAN knows no way back to the VPN. All of one family."""
 
     sources: tuple[IPNetwork, ...]
     destination: IPNetwork
     interface: str | None
     """The LAN's interface; None where the file does not name it: any but the tunnel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A LAN of the host, and the prefix of the same length by which the tunnel knows it."""
+
+    real: IPNetwork
+    known_as: IPNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """UDP ports of the hub that lead to its WireGuard as well, for people in networks that block others."""
+
+    ports: tuple[int, ...]
+    to: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +126,36 @@ class FirewallPolicy:
     remote: tuple[IPNetwork, ...]
     """What lies on the tunnel's other side: the VPN and the LANs."""
     from_tunnel: tuple[Allow, ...]
-    """Forwarded. On a gateway: into the LAN. On the hub: back into the tunnel."""
+    """Forwarded. On a gateway: into its LANs. On the hub: back into the tunnel, or into LANs of its own."""
     to_tunnel: tuple[Allow, ...]
-    """Forwarded from the gateway's LAN into the tunnel; never anything on the hub."""
+    """Forwarded from the host's own LANs into the tunnel."""
     to_host: tuple[Allow, ...]
     """From the tunnel to the host itself."""
-    masquerade: Masquerade | None
+    masquerade: tuple[Masquerade, ...]
     mss: int
     mss6: int
+    mark: int
+    """The bit that the table sets on packets of the tunnel, by which others may know that it is there."""
+    lans: tuple[Lan, ...] = ()
+    """The host's own networks. On the hub: whatever else comes out of the tunnel may only go back into it."""
+    redirect: Redirect | None = None
+    ends: tuple[tuple[IPNetwork, IPNetwork], ...] = ()
+    """On the hub: an end of connections, and who may send ICMP errors about them."""
+    aliases: tuple[Alias, ...] = ()
+    """Of the host's own networks, which rules have by the addresses that their machines have: those that it translates."""
 
     @property
     def answers(self) -> bool:
         """Whether what is not allowed is refused with an ICMP message (the hub, so that people see it at once) or dropped in silence."""
         return self.role == "hub"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What an environment's grants come to: who may reach what, and what each host enforces of it, by the host's name."""
+
+    permissions: tuple[Permission, ...]
+    policies: Mapping[str, FirewallPolicy]
 
 
 def opens(ports: Ports, protocol: str, port: int) -> bool:
@@ -128,84 +170,151 @@ def opens(ports: Ports, protocol: str, port: int) -> bool:
 # --- the access table ------------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Names:
+    """Whom the environment's names stand for; a thousand grants are not a thousand searches."""
+
+    env: Environment
+
+    @cached_property
+    def gateway_of(self) -> Mapping[str, Site]:
+        """By site."""
+        return {host.site_name: host for host in self.env.sites}
+
+    @cached_property
+    def host(self) -> Mapping[str, Site]:
+        """Hub and gateways, by name."""
+        hosts: tuple[Site, ...] = (self.env.hub, *self.env.gateways)
+        return {host.name: host for host in hosts}
+
+    @cached_property
+    def developer(self) -> Mapping[str, Developer]:
+        return {developer.name: developer for developer in self.env.developers}
+
+
 def permissions(env: Environment) -> tuple[Permission, ...]:
     """Everything that may be opened through the tunnel, in the order of the file; whoever is not in it reaches nothing."""
-    return (*_of_hub(env), *_of_gateways(env), *_of_developers(env), *_of_links(env))
+    names = _Names(env)
+    return (*_of_hub(names), *_of_gateways(names), *_of_developers(names), *_of_links(names))
 
 
 def destinations(env: Environment, access: Access) -> Iterator[Place]:
     """Where grants lead, with groups expanded."""
-    return (destination for grant in access for destination, _, _ in _targets(env, grant, ()))
+    names = _Names(env)
+    return (target.place for grant in access for target in _targets(names, grant, ()))
 
 
-def _of_hub(env: Environment) -> Iterator[Permission]:
+def may_open(env: Environment, access: Access, address: IPAddress, protocol: Protocol, port: int) -> bool:
+    """Whether one of the grants lets a connection to this address be opened."""
+    names = _Names(env)
+    reached = (target for grant in access for target in _targets(names, grant, ()))
+    return any(target.place.holds(address) and opens(target.ports, protocol, port) for target in reached)
+
+
+def _of_hub(names: _Names) -> Iterator[Permission]:
     """What the hub may reach by itself, and SSH to the gateways that are reached through it."""
-    yield from _of_access(env, _host(env, env.hub), env.hub.access, ("hub",))
+    env = names.env
+    granted = _of_access(names, _host(env, env.hub), env.hub.access, ("hub",))
+    # Its own networks the hub reaches without the tunnel.
+    yield from (item for item in granted if _key(item.destination) != ("site", env.hub.site))
     for index, gateway in enumerate(env.gateways):
-        if gateway.ssh.via == "hub" and not gateway.retired:
-            networks = [*peer_addresses(env, gateway), *(own for own in [_single(gateway.lan.address)] if str(own.ip) == gateway.ssh.host)]
+        if gateway.ssh is not None and gateway.ssh.over_tunnel and not gateway.retired:
+            own = (_single(address) for address in gateway.own_addresses if str(address) == gateway.ssh.host)
+            networks = [*peer_addresses(env, gateway), *own]
             ports = (PortRange("tcp", gateway.ssh.port, gateway.ssh.port),)
             yield Permission(_host(env, env.hub), Place("host", gateway.name, tuple(networks)), ports, ("gateways", index, "ssh", "via"))
 
 
-def _of_gateways(env: Environment) -> Iterator[Permission]:
-    for index, gateway in enumerate(env.gateways):
+def _of_gateways(names: _Names) -> Iterator[Permission]:
+    for index, gateway in enumerate(names.env.gateways):
         if not gateway.retired:
             # Its own gateway a LAN reaches without the tunnel.
-            granted = _of_access(env, _site(gateway), gateway.access, ("gateways", index))
+            granted = _of_access(names, _site(gateway), gateway.access, ("gateways", index))
             yield from (item for item in granted if _key(item.destination) != ("host", gateway.name))
 
 
-def _of_developers(env: Environment) -> Iterator[Permission]:
-    for index, developer in enumerate(env.developers):
-        yield from _of_access(env, _developer(env, developer), developer.access, ("developers", index))
+def _of_developers(names: _Names) -> Iterator[Permission]:
+    for index, developer in enumerate(names.env.developers):
+        for place, until in _machines(names.env, developer):
+            yield from _of_access(names, place, developer.access, ("developers", index), until)
 
 
-def _of_links(env: Environment) -> Iterator[Permission]:
-    for index, link in enumerate(env.links):
-        opener, reached = env.gateway_of(link.from_), env.gateway_of(link.to)
-        if not opener.retired and not reached.retired:
-            yield Permission(_site(opener), _inside(reached, link.hosts), _tidy(link.ports), ("links", index))
+def _of_links(names: _Names) -> Iterator[Permission]:
+    for index, link in enumerate(names.env.links):
+        opener, reached = names.gateway_of[link.from_], names.gateway_of[link.to]
+        if opener.is_active and reached.is_active:
+            yield Permission(_site(opener), _inside(reached, link.hosts), _tidy(link.ports), ("links", index), until=link.until)
 
 
-def _of_access(env: Environment, source: Place, access: Access, owner: Path) -> Iterator[Permission]:
+def _of_access(names: _Names, source: Place, access: Access, owner: Path, until: Moment | None = None) -> Iterator[Permission]:
     for index, grant in enumerate(access):
-        for destination, ports, through in _targets(env, grant, ()):
-            if _key(destination) != _key(source):
-                yield Permission(source, destination, ports, (*owner, "access", index), through)
+        for target in _targets(names, grant, ()):
+            if not _is_itself(source, target.place):
+                ends = earliest(until, target.until)
+                yield Permission(source, target.place, target.ports, (*owner, "access", index), target.through, ends)
 
 
-def _targets(env: Environment, grant: object, through: tuple[Path, ...]) -> Iterator[tuple[Place, Ports, tuple[Path, ...]]]:
+def _is_itself(source: Place, destination: Place) -> bool:
+    return _key(destination) == _key(source) and destination.networks == source.networks and not _has_several(source)
+
+
+def _has_several(place: Place) -> bool:
+    """A person's devices may reach each other where a grant says so; whoever has one machine reaches it without us."""
+    return place.kind == "developer" and sum(network.version == 4 for network in place.networks) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a grant leads, what it opens there, the groups in between, and when the first of them ends."""
+
+    place: Place
+    ports: Ports
+    through: tuple[Path, ...]
+    until: Moment | None
+
+
+def _targets(names: _Names, grant: object, through: tuple[Path, ...], until: Moment | None = None) -> Iterator[_Target]:
     """What a grant comes to, with its groups expanded. A group inside itself adds nothing (and the checks refuse it)."""
+    until = earliest(until, getattr(grant, "until", None))
     match grant:
         case GroupGrant(group=name):
             if not any(path[1] == name for path in through):
-                for index, inner in enumerate(env.groups[name].access):
-                    yield from _targets(env, inner, (*through, ("groups", name, "access", index)))
+                for index, inner in enumerate(names.env.groups[name].access):
+                    yield from _targets(names, inner, (*through, ("groups", name, "access", index)), until)
         case SiteGrant(site=name, hosts=hosts, ports=ports):
-            gateway = env.gateway_of(name)
-            if not gateway.retired:
-                yield _inside(gateway, hosts), _tidy(ports), through
+            host = names.gateway_of[name]
+            if host.is_active:
+                yield _Target(_inside(host, hosts), _tidy(ports), through, until)
         case DeveloperGrant(developer=name, ports=ports):
-            yield _developer(env, env.peer(name)), _tidy(ports), through
+            for place, ends in _machines(names.env, names.developer[name]):
+                yield _Target(place, _tidy(ports), through, earliest(until, ends))
         case HostGrant(host=name, ports=ports):
-            peer = env.peer(name)
-            if not (isinstance(peer, Gateway) and peer.retired):
-                yield _host(env, peer), _tidy(ports), through
+            host = names.host[name]
+            if host.is_active:
+                yield _Target(_host(names.env, host), _tidy(ports), through, until)
 
 
-def _site(gateway: Gateway) -> Place:
-    return _inside(gateway, ())
+def _site(host: Site) -> Place:
+    """A site as one that opens connections; what lies in the internet does not."""
+    return _place(host, host.inner)
 
 
-def _inside(gateway: Gateway, hosts: tuple[IPNetwork, ...]) -> Place:
-    own = _single(gateway.lan.address)
-    networks = _without_doubles(hosts) if hosts else (gateway.lan.cidr,)
-    return Place("site", gateway.site, networks, () if own in networks else (own,))
+def _inside(host: Site, hosts: tuple[IPNetwork, ...]) -> Place:
+    return _place(host, _without_doubles(map(host.as_known, hosts)) if hosts else host.prefixes)
 
 
-def _developer(env: Environment, peer: Peer) -> Place:
-    return Place("developer", peer.name, peer_addresses(env, peer))
+def _place(host: Site, networks: tuple[IPNetwork, ...]) -> Place:
+    own = (host.as_known(_single(address)) for address in host.own_addresses)
+    return Place("site", host.site_name, networks, tuple(each for each in own if each not in networks))
+
+
+def _machines(env: Environment, developer: Developer) -> Iterator[tuple[Place, Moment | None]]:
+    """The person, since whatever is granted holds for all devices alike; more than once where some of them end at another time."""
+    by_end: dict[Moment | None, list[Client]] = {}
+    for client in developer.clients:
+        by_end.setdefault(client.until, []).append(client)
+    for until, clients in by_end.items():
+        yield Place("developer", developer.name, tuple(each for client in clients for each in peer_addresses(env, client))), until
 
 
 def _host(env: Environment, peer: Peer) -> Place:
@@ -243,85 +352,131 @@ def _tidy(ports: Ports) -> Ports:
 # --- what one host enforces ------------------------------------------------------------------------------------------------------------
 
 
-def host_rules(env: Environment, host_name: str) -> FirewallPolicy:
-    """The policy of the hub or of a gateway."""
-    peer = env.peer(host_name)
-    if isinstance(peer, Hub):
-        return _hub_policy(env, permissions(env))
-    if isinstance(peer, Gateway):
-        return _gateway_policy(env, peer, permissions(env))
-    raise ValueError(f"{host_name} is no host with a firewall of ours; ask for the hub or a gateway")
-
-
-def all_host_rules(env: Environment) -> dict[str, FirewallPolicy]:
-    """The policies of the hub and of every gateway by host name; flattens the grants once."""
+def reach_of(env: Environment) -> Reach:
+    """All permissions, and the policies of the hub and of every gateway; that of one which nobody logs in to says what is meant alone."""
     granted = permissions(env)
-    return {env.hub.name: _hub_policy(env, granted)} | {gateway.name: _gateway_policy(env, gateway, granted) for gateway in env.gateways}
+    by_end = _by_end(granted)
+    gateways = {gateway.name: _gateway_policy(env, gateway, by_end) for gateway in env.gateways}
+    unmanaged = {gateway.site for gateway in env.gateways if not gateway.is_managed}
+    at_hub = _by_end(_but_the_gateway(item, unmanaged) for item in granted) if unmanaged else by_end
+    return Reach(granted, {env.hub.name: _hub_policy(env, at_hub)} | gateways)
 
 
-def _hub_policy(env: Environment, granted: Iterable[Permission]) -> FirewallPolicy:
-    hub = ("host", env.hub.name)
-    passing = [item for item in granted if hub not in (_key(item.source), _key(item.destination))]
-    arriving = [item for item in granted if _key(item.destination) == hub]
-    lans = [gateway.lan.cidr for gateway in env.gateways]
-    return _policy(env, env.hub, from_tunnel=_rules(passing), to_host=_rules(arriving), lans=lans)
+def _but_the_gateway(item: Permission, sites: Collection[str]) -> Permission:
+    """In these sites nobody but the hub keeps those who may reach a LAN from the gateway in it."""
+    place = item.destination
+    if place.kind != "site" or place.name not in sites or not place.apart_from:
+        return item
+    left = IPSet(place.networks) - IPSet(place.apart_from)
+    return replace(item, destination=replace(place, networks=tuple(left.iter_cidrs())))
 
 
-def _gateway_policy(env: Environment, gateway: Gateway, granted: Iterable[Permission]) -> FirewallPolicy:
-    site, host, own = ("site", gateway.site), ("host", gateway.name), _single(gateway.lan.address)
-    entering = [item for item in granted if _key(item.destination) == site]
-    leaving = [item for item in granted if _key(item.source) == site]
-    arriving = [item for item in granted if _key(item.destination) == host]
-    return _policy(
-        env,
-        gateway,
-        # The gateway's own LAN address is in the LAN's prefix, but packets to it are not forwarded.
-        from_tunnel=_rules(_aimed(entering, lambda network: network != own)),
-        to_tunnel=_rules(leaving),
-        to_host=_rules([*arriving, *_aimed(entering, lambda network: network == own)]),
-        # Only the LANs that are linked with this one: another new site is nothing to this host.
-        lans=_lans(env, [*(item.source for item in (*entering, *arriving)), *(item.destination for item in leaving)]),
-        masquerade=_masquerade(env, gateway, _lans(env, (item.source for item in entering))),
-    )
+@dataclass(frozen=True, slots=True)
+class _ByEnd:
+    """Permissions by the place that opens and by the one that is reached."""
+
+    source: Mapping[tuple[str, str], list[Permission]]
+    destination: Mapping[tuple[str, str], list[Permission]]
 
 
-def _lans(env: Environment, places: Iterable[Place]) -> set[IPNetwork]:
-    return {env.gateway_of(place.name).lan.cidr for place in places if place.kind == "site"}
+def _by_end(granted: Iterable[Permission]) -> _ByEnd:
+    source: dict[tuple[str, str], list[Permission]] = defaultdict(list)
+    destination: dict[tuple[str, str], list[Permission]] = defaultdict(list)
+    for item in granted:
+        source[_key(item.source)].append(item)
+        destination[_key(item.destination)].append(item)
+    return _ByEnd(source, destination)
 
 
-def _masquerade(env: Environment, gateway: Gateway, linked: set[IPNetwork]) -> Masquerade | None:
-    """For the VPN's own addresses, and for the LANs that are linked to this one."""
-    if gateway.return_path != "masquerade" or gateway.retired:
-        return None
-    return Masquerade((env.network.cidr, *sorted(linked)), gateway.lan.cidr, gateway.lan.interface)
+def _hub_policy(env: Environment, granted: _ByEnd) -> FirewallPolicy:
+    """What passes the hub from peer to peer, and as at a gateway what enters its own networks and leaves them."""
+    here = (("host", env.hub.name), ("site", env.hub.site))
+    passing = [item for ends in granted.source.values() for item in ends if not {_key(item.source), _key(item.destination)} & {*here}]
+    policy = _site_policy(env, env.hub, granted, passing, _prefixes(gateway for gateway in env.gateways))
+    return replace(policy, redirect=Redirect(env.hub.also_on, env.hub.port)) if env.hub.also_on else policy
 
 
-def _policy(
-    env: Environment,
-    peer: Hub | Gateway,
-    *,
-    from_tunnel: tuple[Allow, ...],
-    to_host: tuple[Allow, ...],
-    to_tunnel: tuple[Allow, ...] = (),
-    lans: Iterable[IPNetwork],
-    masquerade: Masquerade | None = None,
-) -> FirewallPolicy:
-    vpn = env.vpn
-    lan = (_single(peer.lan.address),) if isinstance(peer, Gateway) else ()
+def _gateway_policy(env: Environment, gateway: Gateway, granted: _ByEnd) -> FirewallPolicy:
+    site = ("site", gateway.site)
+    met = [*granted.destination.get(site, []), *granted.destination.get(("host", gateway.name), [])]
+    # Only the LANs that are linked with this one: another new site is nothing to this host.
+    lans = _lans(env, [*(item.source for item in met), *(item.destination for item in granted.source.get(site, []))])
+    return _site_policy(env, gateway, granted, [], lans)
+
+
+def _site_policy(env: Environment, host: Site, granted: _ByEnd, passing: list[Permission], lans: set[IPNetwork]) -> FirewallPolicy:
+    own = tuple(_single(address) for address in host.own_addresses)
+    site = ("site", host.site_name)
+    entering = [_as_here(host, item) for item in granted.destination.get(site, []) if _key(item.source) != ("host", host.name)]
+    leaving = [_as_here(host, item) for item in granted.source.get(site, [])]
+    arriving = [item for item in granted.destination.get(("host", host.name), []) if _key(item.source) != site]
+    # The host's own LAN address is in the LAN's prefix, but packets to it are not forwarded.
+    from_tunnel = _rules([*passing, *_aimed(entering, lambda network: network not in own)])
+    to_host = _rules([*arriving, *_aimed(entering, lambda network: network in own)])
+    to_tunnel = _rules(leaving)
     return FirewallPolicy(
-        host=peer.name,
-        role="hub" if isinstance(peer, Hub) else "gateway",
+        host=host.name,
+        role="hub" if isinstance(host, Hub) else "gateway",
         interface=env.network.interface,
-        vpn=vpn,
-        local=(*peer_addresses(env, peer), *lan),
-        remote=(*vpn, *sorted(lans)),
+        vpn=env.vpn,
+        local=(*peer_addresses(env, host), *own),
+        remote=(*env.vpn, *sorted(lans)),
         from_tunnel=from_tunnel,
         to_tunnel=to_tunnel,
         to_host=to_host,
-        masquerade=masquerade,
+        masquerade=_masquerades(env, host, _lans(env, (item.source for item in entering))),
         mss=env.network.mtu - _IPV4_AND_TCP_HEADERS,
         mss6=env.network.mtu - _IPV6_AND_TCP_HEADERS,
+        mark=env.network.mark,
+        lans=host.networks,
+        ends=tuple(sorted(_ends(env, (*from_tunnel, *to_tunnel, *to_host)))) if isinstance(host, Hub) else (),
+        aliases=tuple(Alias(lan.cidr, lan.known_as) for lan in host.aliased),
     )
+
+
+def _as_here(host: Site, item: Permission) -> Permission:
+    """With the addresses that the site's own machines have: rules judge what the host has translated, or not translated yet."""
+    if not host.aliased:
+        return item
+    ends = [replace(end, networks=tuple(map(host.as_here, end.networks))) for end in (item.source, item.destination)]
+    return replace(item, source=ends[0], destination=ends[1])
+
+
+def _lans(env: Environment, places: Iterable[Place]) -> set[IPNetwork]:
+    sites = {place.name for place in places if place.kind == "site"}
+    return _prefixes(host for host in env.sites if host.site in sites)
+
+
+def _prefixes(hosts: Iterable[Site]) -> set[IPNetwork]:
+    return {prefix for host in hosts for prefix in host.prefixes}
+
+
+def _masquerades(env: Environment, host: Site, linked: set[IPNetwork]) -> tuple[Masquerade, ...]:
+    """For the VPN's own addresses, and for the LANs that are linked to this site."""
+    lans = [lan for lan in host.networks if host.is_active and host.masquerades(lan)]
+    return tuple(Masquerade(_of_family(lan, (*env.vpn, *sorted(linked))), lan.cidr, lan.interface) for lan in lans)
+
+
+def _of_family(lan: Lan, prefixes: Iterable[IPNetwork]) -> tuple[IPNetwork, ...]:
+    return tuple(prefix for prefix in prefixes if prefix.version == lan.cidr.version)
+
+
+def _ends(env: Environment, rules: Iterable[Allow]) -> set[tuple[IPNetwork, IPNetwork]]:
+    """Each peer that others reach, for itself; in a LAN any device of its site, such as a router, and the gateway before it.
+
+    Nobody misses what a peer would say of answers to itself, since all tunnels have one MTU: so most people are not among them.
+    """
+    rules = tuple(rules)
+    reached = {network for rule in rules for network in rule.destinations}
+    met = reached.union(*(rule.sources for rule in rules))
+    ends = {(network, network) for network in reached if any(network in prefix for prefix in env.vpn)}
+    for host in env.sites:
+        # Of its own networks the hub hears before it translates; of others when their gateway has.
+        known, senders = ((*host.prefixes, *host.own_prefixes), host.own_prefixes) if host is env.hub else (host.prefixes, host.prefixes)
+        if any(network in prefix for prefix in known for network in met):
+            those = (*senders, *peer_addresses(env, host))
+            ends |= {(prefix, sender) for prefix in known for sender in those if sender.version == prefix.version}
+    return ends
 
 
 def _key(place: Place) -> tuple[str, str]:
@@ -338,14 +493,21 @@ def _aimed(granted: Iterable[Permission], wanted: Callable[[IPNetwork], bool]) -
 
 def _rules(granted: Iterable[Permission]) -> tuple[Allow, ...]:
     """One rule per permission, sorted; two lines of the file that come to the same share one."""
-    notes: dict[tuple[str, tuple[IPNetwork, ...], tuple[IPNetwork, ...], Ports], set[str]] = {}
+    notes: dict[tuple[str, tuple[IPNetwork, ...], tuple[IPNetwork, ...], Ports, Moment | None], set[str]] = {}
     for item in granted:
         sender = f"{item.source.kind}-{item.source.name}"
-        notes.setdefault((sender, item.source.networks, item.destination.networks, item.ports), set()).add(_note(item))
-    rules = [Allow(*key, note="; ".join(sorted(noted))) for key, noted in notes.items()]
-    return tuple(sorted(rules, key=lambda rule: (rule.sender, rule.destinations, [str(port) for port in rule.ports])))
+        notes.setdefault((sender, item.source.networks, item.destination.networks, item.ports, item.until), set()).add(_note(item))
+    rules = [Allow(*key[:4], note="; ".join(sorted(noted)), until=key[4]) for key, noted in notes.items()]
+    return tuple(sorted(rules, key=_order))
+
+
+def _order(rule: Allow) -> tuple[object, ...]:
+    ends = (rule.until is not None, rule.until.epoch if rule.until is not None else 0, rule.sources)
+    return rule.sender, rule.destinations, [str(port) for port in rule.ports], ends
 
 
 def _note(item: Permission) -> str:
     by = f", by group {' and '.join(item.groups)}" if item.through else ""
-    return f"{item.source.name}: {item.destination}{by}"
+    ends = f", until {item.until}" if item.until is not None else ""
+    # The end stands in front, where a comment that is too long keeps it.
+    return f"{item.source.name}{ends}: {item.destination}{by}"

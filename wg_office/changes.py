@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from netaddr import IPAddress, IPNetwork
 
 from wg_office.description import Description, NamedPeer
+from wg_office.keys import GENERATED_ON_APPLY
 from wg_office.render import CARRIES
 
 _OWN = {"PrivateKeyFile": "its key", "ListenPort": "its port", "Name": "the name of its interface"}
@@ -40,6 +41,44 @@ def _disruptions(before: Description, after: Description) -> Iterator[str]:
             yield f"{prefix} moves from {name} to {lans[prefix]}, and is out of reach until both have changed"
 
 
+def what_developers_lose(before: Description, after: Description) -> tuple[str, ...]:
+    """What the change of the hub costs developers beyond their session, a clause each: keys that go for good, files that no longer fit."""
+    return tuple(_developers_lose(before, after))
+
+
+def _developers_lose(before: Description, after: Description) -> Iterator[str]:
+    was, left = (_developers(each) for each in (before, after))
+    keys = {peer.public_key for peer in left.values()} - {GENERATED_ON_APPLY}
+    # One machine of a person may become a device of theirs: another name, and the same keys.
+    gone = [name for name, peer in was.items() if name not in left and peer.public_key not in keys]
+    if len(gone) > 1 or (gone and not left):
+        yield f"{len(gone)} developers go ({_some(gone)}), and their keys with them for good: who comes back needs a new file"
+    kept = [name for name in was if name in left]
+    renewed = [what for what in _changed_own(before, after) if what != _OWN["Name"]]
+    if kept and renewed:
+        yield f"{' and '.join(renewed)} changes, and every developer needs a new file: {_HANDOUT}"
+    elif need := [name for name in kept if {"key", "preshared key"} & {*_changed_ends(was[name], left[name])}]:
+        yield f"{_some(need)} {'needs' if len(need) == 1 else 'need'} a new file: {_HANDOUT}"
+
+
+def addresses(description: Description) -> dict[str, IPAddress]:
+    """The developers' addresses in the VPN, by name; nothing in a description of another host than the hub."""
+    return {name: IPNetwork(_address(peer)).ip for name, peer in _developers(description).items() if _address(peer)}
+
+
+def _developers(description: Description) -> dict[str, NamedPeer]:
+    return {peer.name: peer for peer in description.peers() if peer.is_developer}
+
+
+def _some(names: list[str]) -> str:
+    """The first few."""
+    return ", ".join([*names[:_NAMED], *(["..."] if len(names) > _NAMED else [])])
+
+
+_NAMED = 5
+_HANDOUT = "`python -m wg_office handout`, after this `pulumi up`"
+
+
 def _interface(description: Description) -> dict[str, str]:
     return dict([*description.settings("[NetDev]"), *description.settings("[WireGuard]")])
 
@@ -64,7 +103,8 @@ def _changed_own(before: Description, after: Description) -> list[str]:
 
 
 def _changed_ends(before: NamedPeer, after: NamedPeer) -> list[str]:
-    return [what for key, what in _PEERS.items() if before.get(key) != after.get(key)]
+    # An endpoint that becomes a name stays what it is until somebody has looked the name up: nothing ends by that.
+    return [what for key, what in _PEERS.items() if before.get(key) != after.get(key) and (key != "Endpoint" or after.get(key))]
 
 
 def admits(description: Description, source: IPAddress, destination: IPAddress, port: int) -> bool:
@@ -116,6 +156,25 @@ def _on_hub(before: Description, after: Description) -> Iterator[str]:
             changed += _changed_own(before, after)
             for what in changed:
                 yield f"{what} changes, over which {name} is reached; {_ANOTHER_WAY}"
+
+
+def way(description: Description, hub: IPAddress) -> str:
+    """What severs and admits look at, as a description of its own: it travels with the keys, which are refused for the same reasons.
+
+    Of peers only those that may carry somebody, and of what the host lets in only what comes from the hub: who else may is no matter of the
+    way, and a host's keys need not travel anew for it.
+    """
+    looked_at = {"[NetDev]": _OWN, "[WireGuard]": _OWN, "[Network]": {"Address"}}
+    sections = [(name, [each for each in description.settings(name) if each[0] in keys]) for name, keys in looked_at.items()]
+    sections += [(f"# {peer.title}\n[WireGuardPeer]", list(peer.settings)) for peer in description.peers() if not peer.is_developer]
+    lines = [f"{CARRIES} {name}" for name in description.headers(CARRIES)]
+    lines.append("---- file way.netdev 0644")
+    for section, settings in sections:
+        lines += [section, *(f"{key}={value}" for key, value in settings)]
+    flows = [
+        line for line in description.parts.get("flows", "").splitlines() if line.startswith("allow ") and hub in IPNetwork(line.split()[1])
+    ]
+    return "\n".join([*lines, "---- file flows 0644", *flows, ""])
 
 
 _ANOTHER_WAY = "give it an ssh without `via: hub` for this change"

@@ -12,6 +12,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wg_office.faults import Path
+from wg_office.fields import show
 
 _TAG = "tag:yaml.org,2002:"
 _LARGEST = 500_000
@@ -81,12 +82,12 @@ def parse(text: str) -> Document:
     document = Document()
     try:
         root = _Loader(text).get_single_node()
-        if root is None:
-            document.problems.append(Problem(1, (), "is empty; begin with `environment: NAME`"))
-        else:
+        if root is not None:
             document.data = _Builder(document).build(root, (), frozenset())
+        if document.data is None and not document.problems:
+            document.problems.append(Problem(document.line(()), (), "is empty; begin with `environment: NAME`"))
     except yaml.MarkedYAMLError as error:
-        document.problems.append(_syntax(error))
+        document.problems.append(_another_format(text) or _syntax(error))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         document.problems.append(
@@ -97,6 +98,15 @@ def parse(text: str) -> Document:
     except _TooLargeError:
         document.problems.append(Problem(1, (), f"expands to more than {_LARGEST} values; use fewer aliases"))
     return document
+
+
+def _another_format(text: str) -> Problem | None:
+    """What to say of a file that wg-quick reads, and not this program."""
+    found = re.search(r"^\s*\[(?:Interface|Peer)\]\s*$", text, re.MULTILINE)
+    if found is None:
+        return None
+    how = "`python -m wg_office adopt` writes an environment file from the hosts of a network that exists, and `new` an empty one"
+    return Problem(text.count("\n", 0, found.start()) + 1, (), f"is a file of wg-quick, and no environment file; {how}")
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> Problem:
@@ -114,7 +124,29 @@ def _syntax(error: yaml.MarkedYAMLError) -> Problem:
         remedy = "define it with & before it is used with *"
     elif mark is not None and mark.buffer is not None and re.search(r":\s*\[[0-9A-Fa-f:]+\]:[0-9]", _line_at(mark)):
         remedy = 'write an IPv6 endpoint in quotes: "[2001:db8::1]:51820"'
+    elif mark is not None and mark.buffer is not None and (looks := _looks_like_another(str(mark.buffer).splitlines()[:line][-2:])):
+        remedy = looks
     return Problem(line, (), f"is no valid YAML: {problem}; {remedy}")
+
+
+_LOOK_ALIKES = {
+    "\u00a0": "' '",
+    "\u3000": "' '",
+    "\u202f": "' '",
+    "：": "': '",
+    "，": "', '",
+    "［": "'['",
+    "］": "']'",
+    "｛": "'{'",
+    "｝": "'}'",
+}
+"""What word processors, chats and Chinese keyboards put in the place of what YAML knows."""
+
+
+def _looks_like_another(lines: list[str]) -> str | None:
+    """The remedy for a character in the line with the fault, or before it, that only looks like one of YAML's."""
+    found = next((char for each in reversed(lines) for char in each.partition(" #")[0] if char in _LOOK_ALIKES), None)
+    return None if found is None else f"U+{ord(found):04X} only looks like what YAML knows: write {_LOOK_ALIKES[found]}"
 
 
 def _line_at(mark: yaml.Mark) -> str:
@@ -204,8 +236,9 @@ class _Builder:
     def _key(self, node: Node, path: Path) -> str | None:
         if isinstance(node, ScalarNode) and node.tag == _TAG + "str":
             return str(node.value)
-        shown = repr(node.value) if isinstance(node, ScalarNode) else "a list or mapping"
-        self._problem(node, path, f"has {shown} as a field name, which is not text; write it in quotes")
+        shown = show(str(node.value)) if isinstance(node, ScalarNode) else "a list or mapping"
+        remedy = "; if it belongs to the number before the comma, write a whole one" if node.tag == _TAG + "int" else ""
+        self._problem(node, path, f"has {shown} as a field name, which is not text; write it in quotes{remedy}")
         return None
 
 
@@ -222,4 +255,4 @@ def _entries(node: MappingNode, above: frozenset[int] = frozenset()) -> Iterator
 
 
 def _short(tag: str) -> str:
-    return tag.replace(_TAG, "!!")
+    return show(tag.replace(_TAG, "!!"), quoted=False)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from wg_office.printable import one_line
+
 Path = tuple[str | int, ...]
 """Where in the file: ("gateways", 1, "lan", "cidr")."""
 
@@ -11,8 +13,13 @@ def dotted(path: Path) -> str:
     """`gateways[1].lan.cidr`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f".{_cut(part)}" if text else _cut(part)
     return text
+
+
+def _cut(name: str) -> str:
+    """A field's name, no longer than any that there is; what somebody wrote in its place may fill a screen."""
+    return name if len(name) <= 40 else f"{name[:37]}..."
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,10 +32,10 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        """One line, also where a name or a value of the file has several."""
+        """One printable line, also where a name or a value of the file has several, or what would lead a terminal."""
         place = f"{self.file}:{self.line}" if self.line else self.file
         text = f"{place} {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
-        return " ".join(text.split())
+        return one_line(text)
 
 
 class Faults(Exception):

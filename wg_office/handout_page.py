@@ -9,16 +9,42 @@ import base64
 import html
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Literal
 
 import segno
+from netaddr import IPNetwork
 
-from wg_office.access import Permission, Place, Ports, permissions
-from wg_office.handout_texts import EVIDENCE, FILL_IN, GUIDES, PURPOSE, TROUBLE, Step, Text
-from wg_office.model import Developer, Environment, Platform
-from wg_office.profiles import AT, EVERYDAY, EXACT, MISSING_PRIVATE_KEY, Profile, profiles
+from wg_office.access import Permission, Place, Ports, peer_addresses, permissions
+from wg_office.apple import Signs, mobileconfig, signs_of
+from wg_office.apple import file_name as apple_file
+from wg_office.fields import Moment
+from wg_office.handout_texts import (
+    BY_ITSELF,
+    BY_NAME,
+    BY_SERVER,
+    DOWNLOAD,
+    EVIDENCE,
+    FILL_IN,
+    FILL_IN_LINUX,
+    GUIDES,
+    HUB_IS_SILENT,
+    INSTALL_PROFILE,
+    NO_HANDSHAKE,
+    NOT_CARRIED,
+    NOT_TRIED,
+    OTHER_OFFICES,
+    OTHER_PORTS,
+    PURPOSE,
+    SIGNS,
+    TROUBLE,
+    Step,
+    Text,
+)
+from wg_office.model import Client, Environment, Platform
+from wg_office.profiles import AT, EVERYDAY, EXACT, MISSING_PRIVATE_KEY, Profile, portable, profiles
 
 Language = Literal["en", "zh"]
 
@@ -59,24 +85,25 @@ def qr_svg(conf: str, label: str) -> str:
 # --- the page --------------------------------------------------------------------------------------------------------------------------
 
 
-def handout_page(env: Environment, developer: Developer, confs: Mapping[str, str], language: Language = "en") -> str:
+def handout_page(env: Environment, client: Client, confs: Mapping[str, str], language: Language = "en") -> str:
     """The page, in both languages; `language` is the one it opens in."""
-    paired = paired_files(env, developer, confs)
+    paired = paired_files(env, client, confs)
     template = Template((Path(__file__).parent / "handout_page.html").read_text(encoding="utf-8"))
     return template.substitute(
-        title=html.escape(f"{env.environment} · {developer.name}"),
+        title=html.escape(f"{env.environment} · {client.called}"),
         environment=html.escape(env.environment),
         tab_rules=_tab_rules(),
-        choices=_choices(developer.platform or "linux", language),
+        choices=_choices(client.platform or "linux", language),
         headline=_both(Text("Your way into the office", "连接办公室网络")),
-        lead=_both(
+        lead=_for(
+            client,
             Text(
-                f"A WireGuard tunnel for *{developer.name}* to the network *{env.environment}*. "
-                "Ten minutes, three steps: set up, check, done.",
-                f"为 *{developer.name}* 准备的 WireGuard 隧道，连接网络 *{env.environment}*。三步即可：设置、检查、完成，约十分钟。",
-            )
-        ),
-        way=_way(env, developer, paired),
+                f"A WireGuard tunnel for *{{who}}* to the network *{env.environment}*. Ten minutes, three steps: set up, check, done.",
+                f"为 *{{who}}* 准备的 WireGuard 隧道，连接网络 *{env.environment}*。三步即可：设置、检查、完成，约十分钟。",
+            ),
+        )
+        + _end(client),
+        way=_way(env, client, paired),
         secret=_both(
             Text(
                 "*This page is a secret, like a password.* It holds the key to the office. Do not forward it, "
@@ -84,55 +111,80 @@ def handout_page(env: Environment, developer: Developer, confs: Mapping[str, str
                 "*本页如同密码，请严格保密。* 其中包含进入办公室网络的密钥。请勿转发，设置完成后请删除。密钥仅供一台设备使用。",
             )
         ),
-        sections="\n".join(_sections(env, developer, paired)),
-        footer=_both(
+        sections="\n".join(_sections(env, client, paired)),
+        footer=_for(
+            client,
             Text(
-                f"Made by wg-office for {developer.name}. Only one of these tunnels may be on at a time.",
-                f"由 wg-office 为 {developer.name} 生成。这些隧道同一时间只能启用一个。",
-            )
+                "Made by wg-office for {who}. Only one of these tunnels may be on at a time.",
+                "由 wg-office 为 {who} 生成。这些隧道同一时间只能启用一个。",
+            ),
         ),
     )
+
+
+def _for(client: Client, text: Text) -> str:
+    """A text about whoever it is for. A title is put in last: nothing in it is taken for marks of ours."""
+    return _both(text).replace("{who}", _called(client.called))
+
+
+def _called(name: str) -> str:
+    """Whatever way it is written in, the text around it keeps its own."""
+    return f"<bdi>{html.escape(name)}</bdi>"
+
+
+def _end(client: Client) -> str:
+    if client.until is None:
+        return ""
+    return _both(Text(f" *It ends {client.until}*, by itself.", f" *将于 {client.until} 自动失效。*"))
 
 
 Paired = list[tuple[Profile, str]]
 
 
-def paired_files(env: Environment, developer: Developer, confs: Mapping[str, str]) -> Paired:
+def paired_files(env: Environment, client: Client, confs: Mapping[str, str]) -> Paired:
     """The profiles with their texts. A stack that is older than the environment file must not give out half a page."""
-    made = profiles(env, developer)
+    made = profiles(env, client)
     missing = [profile.kind for profile in made if profile.kind not in confs]
     if missing:
-        raise HandoutError(f"the stack has no {', '.join(missing)} file for {developer.name}; run `pulumi up` first")
+        raise HandoutError(f"the stack has no {', '.join(missing)} file for {client.name}; run `pulumi up` first")
     return [(profile, confs[profile.kind]) for profile in made]
 
 
-def _sections(env: Environment, developer: Developer, paired: Paired) -> list[str]:
+def _sections(env: Environment, client: Client, paired: Paired) -> list[str]:
     sites = [profile for profile, _ in paired if profile.site is not None]
-    granted = [item for item in permissions(env) if (item.source.kind, item.source.name) == ("developer", developer.name)]
+    theirs = (item for item in permissions(env) if item.source.kind == "developer" and item.source.holds(client.address))
+    granted = [_elsewhere(item, peer_addresses(env, client)) for item in theirs]
     made: list[tuple[Text, str]] = [
-        (Text("Set up", "设置"), _tabs() + _per_platform(lambda platform: _setup(platform, developer, paired))),
+        (Text("Set up", "设置"), _tabs() + _per_platform(lambda platform: _setup(platform, client, paired))),
         (Text("Check that it works", "检查是否正常"), _per_platform(lambda platform: _check(platform, env, paired, granted))),
     ]
     if sites:
-        made.append((Text("At the office", "在办公室"), _per_platform(lambda platform: _at_the_office(platform, env, paired, sites))))
-    made.append((Text("What you may reach", "您可以访问的范围"), _reach(granted)))
+        at_the_office = _per_platform(lambda each: _at_the_office(each, env, paired, sites) + _by_itself(each, env, client, paired))
+        made.append((Text("At the office", "在办公室"), at_the_office))
+    made.append((Text("What you may reach", "您可以访问的范围"), _reach(env, granted)))
     made.append((Text("Your files", "您的配置文件"), "".join(_file(profile, text) for profile, text in paired)))
-    made.append((Text("If something does not work", "遇到问题时"), _trouble(env)))
+    made.append((Text("If something does not work", "遇到问题时"), _trouble(env, client, paired)))
     return [f"<section><h2>{_number(index)}{_both(title)}</h2>{body}</section>" for index, (title, body) in enumerate(made, 1)]
+
+
+def _elsewhere(item: Permission, own: tuple[IPNetwork, ...]) -> Permission:
+    """What a device may reach of a person's devices, where those are its owner's, is the others."""
+    networks = tuple(network for network in item.destination.networks if network not in own)
+    return replace(item, destination=replace(item.destination, networks=networks))
 
 
 def _number(index: int) -> str:
     return f'<span class="no">{index:02d}</span>'
 
 
-def _way(env: Environment, developer: Developer, paired: Paired) -> str:
+def _way(env: Environment, client: Client, paired: Paired) -> str:
     sites = {profile.site for profile, _ in paired}
-    offices = [gateway for gateway in env.active_gateways if gateway.site in sites]
-    office_names = ", ".join(gateway.site for gateway in offices)
-    device = [GUIDES[developer.platform].label] if developer.platform is not None else []
+    offices = [site.site_name for site in env.active_sites if site.site in sites]
+    office_names = ", ".join(offices)
+    device = [GUIDES[client.platform].label] if client.platform is not None else []
     stops = [
-        (Text("Your device", "您的设备"), " · ".join([*device, str(developer.address)])),
-        (Text(f"The hub {env.hub.name}", f"中心服务器 {env.hub.name}"), str(env.hub.endpoint)),
+        (Text("Your device", "您的设备"), " · ".join([*device, str(client.address)])),
+        (Text("The hub", "中心服务器"), " · ".join([*([env.hub.name] if env.hub.name != "hub" else []), str(env.hub.endpoint)])),
         (Text("The office" if len(offices) == 1 else "The offices", "办公室"), office_names or "–"),
     ]
     return "".join(f'<li><b>{_both(title)}</b><span class="sub">{html.escape(detail)}</span></li>' for title, detail in stops)
@@ -181,13 +233,13 @@ def _start_with(platform: Platform, paired: Paired) -> tuple[Profile, str]:
     return next(((profile, text) for profile, text in paired if profile.kind == wanted), paired[0])
 
 
-def _setup(platform: Platform, developer: Developer, paired: Paired) -> str:
+def _setup(platform: Platform, client: Client, paired: Paired) -> str:
     profile, text = _start_with(platform, paired)
     words = _words(profile, paired)
     steps = list(GUIDES[platform].setup)
     if MISSING_PRIVATE_KEY in text:
         steps = _with_own_key(platform, steps)
-    take = _download(profile, text if platform == developer.platform == "linux" else _portable(text), "button")
+    take = _download(profile, text if platform == client.platform == "linux" else portable(text), "button")
     phone = platform in ("ios", "android")
     return f'<div class="take">{take}</div>{_steps(steps, words)}{_qr(profile, text) if phone else ""}'
 
@@ -202,8 +254,9 @@ def _with_own_key(platform: Platform, steps: list[Step]) -> list[Step]:
                 "在应用中点按 *+*，选择 *导入配置或压缩包*，然后打开开关。",
             )
         )
-        return [steps[0], FILL_IN, into]
-    return [steps[0], FILL_IN, *steps[1:]]
+        return [steps[0], DOWNLOAD, FILL_IN, into]
+    # The second step is the one that saves the file.
+    return [*steps[:2], FILL_IN_LINUX if platform == "linux" else FILL_IN, *steps[2:]]
 
 
 def _check(platform: Platform, env: Environment, paired: Paired, granted: list[Permission]) -> str:
@@ -212,7 +265,13 @@ def _check(platform: Platform, env: Environment, paired: Paired, granted: list[P
     steps = [*guide.check, *_reach_steps(platform, granted)]
     if guide.route is not None and any(each.site for each, _ in paired):
         steps.append(guide.route)
-    return _steps(steps, _words(profile, paired, env))
+    silent = "" if _may_ping_the_hub(env, granted) else f'<p class="hint">{_both(HUB_IS_SILENT)}</p>'
+    return _steps(steps, _words(profile, paired, env)) + silent
+
+
+def _may_ping_the_hub(env: Environment, granted: list[Permission]) -> bool:
+    to_hub = [item for item in granted if (item.destination.kind, item.destination.name) == ("host", env.hub.name)]
+    return any(not item.ports or "icmp" in map(str, item.ports) for item in to_hub)
 
 
 def _reach_steps(platform: Platform, granted: list[Permission]) -> list[Step]:
@@ -259,15 +318,42 @@ def _at_the_office(platform: Platform, env: Environment, paired: Paired, sites: 
         steps.insert(1, Step(ask, guide.route.command))
     shown = "".join(f"<li>{_step(step, _words(profile, paired, env))}</li>" for step in steps)
     label = f'<span class="hint">{_both(Text("One file per office:", "各办公室的配置："))}</span>'
-    offices = "".join(_download(each, _portable(dict(paired)[each]), "button quiet") for each in sites)
+    offices = "".join(_download(each, portable(dict(paired)[each]), "button quiet") for each in sites)
     return f'{badge}<ul class="plain">{shown}</ul><div class="take last">{label}{offices}</div>'
+
+
+def _by_itself(platform: Platform, env: Environment, client: Client, paired: Paired) -> str:
+    """For Apple devices the configuration profile, where there is one."""
+    if platform not in ("macos", "ios"):
+        return ""
+    profile, text = _start_with(platform, paired)
+    data = mobileconfig(env, client, profile, text, platform)
+    if data is None:
+        return ""
+    name = apple_file(profile, platform)
+    words = {"name": profile.name, "file": name}
+    several = f'<p class="hint">{_both(OTHER_OFFICES)}</p>' if sum(each.site is not None for each, _ in paired) > 1 else ""
+    steps = _steps(list(INSTALL_PROFILE[platform]), words)
+    hints = f'{several}<p class="hint">{_both(NOT_TRIED)}</p>'
+    known_by = f"<p>{_both(SIGNS, words)} {_known_by(signs_of(env, client))}</p>"
+    return f'<h3>{_both(BY_ITSELF)}</h3>{known_by}<div class="take">{_save(name, data, "button quiet")}</div>{steps}{hints}'
+
+
+def _known_by(signs: Signs) -> str:
+    """The names of Wi-Fi are somebody's own words: nothing in them is taken for marks of ours."""
+    kinds = ((BY_SERVER, signs.servers), (BY_NAME, signs.wifi))
+    return " ".join(f"{_both(kind)} {_codes(names)}." for kind, names in kinds if names)
+
+
+def _codes(names: tuple[str, ...]) -> str:
+    return ", ".join(f"<code><bdi>{html.escape(name)}</bdi></code>" for name in names)
 
 
 def _words(profile: Profile, paired: Paired, env: Environment | None = None) -> dict[str, str]:
     site = next((each for each, _ in paired if each.site is not None), None)
     target = ""
     if env is not None and site is not None and site.site is not None:
-        lan = env.gateway_of(site.site).lan.cidr
+        lan = env.gateway_of(site.site).own_prefixes[0]  # as its machines have it: there the cable leads to them
         target = str(lan[min(77, lan.size - 1)])
     return {
         "name": profile.name,
@@ -280,19 +366,24 @@ def _words(profile: Profile, paired: Paired, env: Environment | None = None) -> 
 # --- what is reached, files, trouble ---------------------------------------------------------------------------------------------------
 
 
-def _reach(granted: list[Permission]) -> str:
+def _reach(env: Environment, granted: list[Permission]) -> str:
     if not granted:
         return f'<div class="card"><p>{_both(Text("Nothing yet. Ask for access.", "目前没有。请申请访问权限。"))}</p></div>'
     heads = "".join(f"<th>{_both(text)}</th>" for text in (Text("Where", "目标"), Text("Addresses", "地址"), Text("What", "内容")))
-    rows = "".join(_row(place, ports) for place, ports in dict.fromkeys((item.destination, item.ports) for item in granted))
+    called = {developer.name: developer.called for developer in env.developers}
+    rows = "".join(
+        _row(place, called.get(place.name, place.name), ports, until)
+        for place, ports, until in dict.fromkeys((item.destination, item.ports, item.until) for item in granted)
+    )
     return f'<div class="card"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-def _row(place: Place, ports: Ports) -> str:
+def _row(place: Place, called: str, ports: Ports, until: Moment | None) -> str:
     kinds = {"site": Text("Office", "办公室"), "developer": Text("Developer", "开发者"), "host": Text("Host", "主机")}
     addresses = ", ".join(str(network.ip) if network.size == 1 else str(network) for network in place.networks)
     what = html.escape(", ".join(map(str, ports))) if ports else _both(Text("everything", "全部"))
-    return f"<tr><td>{_both(kinds[place.kind])} <b>{html.escape(place.name)}</b></td><td><code>{addresses}</code></td><td>{what}</td></tr>"
+    what += "" if until is None else _both(Text(f", until {until}", f"，有效期至 {until}"))
+    return f"<tr><td>{_both(kinds[place.kind])} <b>{_called(called)}</b></td><td><code>{addresses}</code></td><td>{what}</td></tr>"
 
 
 def _file(profile: Profile, text: str) -> str:
@@ -306,25 +397,26 @@ def _file(profile: Profile, text: str) -> str:
     return f'<div class="card">{head}<p>{_both(purpose, words)}</p>{listed}{shown}{code}</div>'
 
 
-def _trouble(env: Environment) -> str:
-    words = {"endpoint": str(env.hub.endpoint)}
-    items = "".join(f"<dt>{_both(question, words)}</dt><dd>{_both(answer, words)}</dd>" for question, answer in TROUBLE)
+def _trouble(env: Environment, client: Client, paired: Paired) -> str:
+    endpoint = paired[0][0].endpoint
+    words = {"endpoint": endpoint, "port": str(env.hub.endpoint.port), "others": ", ".join(map(str, env.hub.also_on))}
+    first = [NO_HANDSHAKE, *([OTHER_PORTS] if env.hub.also_on else [])] if client.endpoint is None else [NOT_CARRIED]
+    listed = [*first, *TROUBLE]
+    items = "".join(f"<dt>{_both(question, words)}</dt><dd>{_both(answer, words)}</dd>" for question, answer in listed)
     return f'<div class="card"><dl>{items}</dl></div>'
 
 
 # --- pieces ----------------------------------------------------------------------------------------------------------------------------
 
 
-def _portable(text: str) -> str:
-    """The file without the lines that only wg-quick on Linux takes."""
-    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("PostUp"))
-
-
 def _download(profile: Profile, text: str, style: str) -> str:
+    return _save(profile.file_name, text.encode(), style)
+
+
+def _save(name: str, data: bytes, style: str) -> str:
     # Not text/plain: phones would add .txt to the name, and the apps then refuse the file.
-    data = base64.b64encode(text.encode()).decode()
-    label = _both(Text(f"Save {profile.file_name}", f"保存 {profile.file_name}"))
-    return f'<a class="{style}" download="{html.escape(profile.file_name)}" href="data:application/octet-stream;base64,{data}">{label}</a>'
+    href = f"data:application/octet-stream;base64,{base64.b64encode(data).decode()}"
+    return f'<a class="{style}" download="{html.escape(name)}" href="{href}">{_both(Text(f"Save {name}", f"保存 {name}"))}</a>'
 
 
 def _qr(profile: Profile, text: str) -> str:

@@ -50,15 +50,20 @@ EVIDENCE: dict[Evidence, Text] = {
     "unsure": Text("Read in the system's source, not tried on a device", "依据系统源代码，未在设备上验证"),
 }
 
-FILL_IN = Step(
-    Text(
-        "Open `{file}` in a text editor and put your own private key in place of `{missing}`. "
-        "It never left your computer, so only you can do this.",
-        "用文本编辑器打开 `{file}`，将 `{missing}` 替换为您自己的私钥。私钥从未离开您的电脑，因此只能由您填写。",
-    )
+_FILL_IN = Text(
+    "Open `{file}` in a text editor and put your own private key in place of `{missing}`. "
+    "It never left your computer, so only you can do this.",
+    "用文本编辑器打开 `{file}`，将 `{missing}` 替换为您自己的私钥。私钥从未离开您的电脑，因此只能由您填写。",
+)
+FILL_IN = Step(_FILL_IN)
+FILL_IN_LINUX = Step(_FILL_IN, "sudoedit /etc/wireguard/{file}")
+
+HUB_IS_SILENT = Text(
+    "The hub itself does not answer your ping. That is no fault: you may not reach it, only what lies behind it.",
+    "中心服务器不会响应您的 ping，这不是故障：您无权访问它本身，只能访问它后面的目标。",
 )
 
-_DOWNLOAD = Step(Text("Save `{file}` with the button above.", "点击上方按钮保存 `{file}`。"))
+DOWNLOAD = Step(Text("Save `{file}` with the button above.", "点击上方按钮保存 `{file}`。"))
 _APP_HANDSHAKE = Step(
     Text(
         "The tunnel's page in the app shows *Latest handshake* a few seconds ago, and *Data received* grows.",
@@ -110,7 +115,7 @@ MACOS = Guide(
     label="macOS",
     setup=(
         Step(Text("Install *WireGuard* from the App Store.", "从 App Store 安装 *WireGuard*。")),
-        _DOWNLOAD,
+        DOWNLOAD,
         Step(
             Text(
                 "In the app choose *Import tunnel(s) from file*, take the file, and allow the VPN configuration.",
@@ -140,7 +145,7 @@ WINDOWS = Guide(
     label="Windows",
     setup=(
         Step(Text("Install WireGuard from `wireguard.com/install`.", "从 `wireguard.com/install` 下载并安装 WireGuard。")),
-        _DOWNLOAD,
+        DOWNLOAD,
         Step(
             Text(
                 "In the app choose *Import tunnel(s) from file* and take the file. "
@@ -223,6 +228,56 @@ ANDROID = Guide(
 
 GUIDES: dict[Platform, Guide] = {"linux": LINUX, "macos": MACOS, "windows": WINDOWS, "ios": IOS, "android": ANDROID}
 
+BY_ITSELF = Text("Have it switch by itself", "自动切换")
+
+SIGNS = Text(
+    "With `{file}` the tunnel is off in the office and on everywhere else. The device knows the office by this:",
+    "安装 `{file}` 后，隧道在办公室内自动关闭，在其他地方自动开启。设备通过以下信息识别办公室：",
+)
+BY_SERVER = Text("its name server is", "DNS 服务器：")
+BY_NAME = Text("its Wi-Fi is called", "Wi-Fi 名称：")
+NOT_TRIED = Text(
+    "Made by what Apple and WireGuard publish, and not tried on a device. Whoever gives a Wi-Fi the same name, or answers at the same "
+    "address, switches it off too: trust no network more for it.",
+    "依据 Apple 和 WireGuard 公开的文档制作，未在设备上验证。同名 Wi-Fi 或相同地址的 DNS 服务器同样会关闭隧道，请勿因此信任任何网络。",
+)
+OTHER_OFFICES = Text(
+    "While it is off, your other offices are out of reach: this file is for whoever does not need them from here.",
+    "隧道关闭时无法访问其他办公室：如需在此访问其他办公室，请勿使用此文件。",
+)
+INSTALL_PROFILE: dict[str, tuple[Step, ...]] = {
+    platform: (
+        Step(
+            Text(
+                "It takes the place of the tunnel that you may have imported: delete `{name}` in the app first.",
+                "它取代您之前导入的隧道：请先在应用中删除 `{name}`。",
+            )
+        ),
+        install,
+        Step(
+            Text(
+                "Open the WireGuard app once, which then takes the key into the keychain, and delete the downloaded file.",
+                "打开一次 WireGuard 应用（应用会将密钥存入钥匙串），然后删除下载的文件。",
+            )
+        ),
+    )
+    for platform, install in {
+        "macos": Step(
+            Text(
+                "Open the saved file, and install the profile in *System Settings*, under *General*, *Device Management* "
+                "(before macOS 15: *Privacy & Security*, *Profiles*).",
+                "打开保存的文件，并在 *系统设置* 的 *通用*、*设备管理* 中安装描述文件（macOS 15 之前：*隐私与安全性*、*描述文件*）。",
+            )
+        ),
+        "ios": Step(
+            Text(
+                "Open the saved file, and install the profile in *Settings*, where *Profile Downloaded* stands at the top.",
+                "打开保存的文件，并在 *设置* 顶部的 *已下载描述文件* 中安装。",
+            )
+        ),
+    }.items()
+}
+
 PURPOSE: dict[str, Text] = {
     "everyday": Text("For every day: at home, on the road, and in the office.", "日常使用：家中、途中和办公室均可。"),
     "exact": Text(
@@ -232,14 +287,35 @@ PURPOSE: dict[str, Text] = {
     "at": Text("For use inside the office {site}: leaves that network out.", "在办公室 {site} 内使用：不包含该办公室的网络。"),
 }
 
-TROUBLE: tuple[tuple[Text, Text], ...] = (
-    (
-        Text("No handshake at all", "完全没有握手"),
-        Text(
-            "The network you are in may block UDP to `{endpoint}`. Try a phone's hotspot. If it works there, the network is the reason.",
-            "您所在的网络可能屏蔽了到 `{endpoint}` 的 UDP。请用手机热点试试；若可以，则是原网络的问题。",
-        ),
+NO_HANDSHAKE: tuple[Text, Text] = (
+    Text("No handshake at all", "完全没有握手"),
+    Text(
+        "The network you are in may block UDP to `{endpoint}`. Try a phone's hotspot. If it works there, the network is the reason.",
+        "您所在的网络可能屏蔽了到 `{endpoint}` 的 UDP。请用手机热点试试；若可以，则是原网络的问题。",
     ),
+)
+
+NOT_CARRIED: tuple[Text, Text] = (
+    Text("No handshake at all", "完全没有握手"),
+    Text(
+        "The program that carries the tunnel from `{endpoint}` to the server must be running, and have reached its other end. "
+        "Start it first, then switch the tunnel off and on.",
+        "将隧道从 `{endpoint}` 转发到服务器的程序必须正在运行，并已连接到另一端。请先启动它，然后关闭并重新启用隧道。",
+    ),
+)
+"""Where the file sends to such a program: another port of the hub, or another network, changes nothing then."""
+
+OTHER_PORTS: tuple[Text, Text] = (
+    Text("No handshake, and the network blocks this port", "没有握手，且所在网络屏蔽此端口"),
+    Text(
+        "The same server answers at further ports: {others}. In the tunnel's settings, at the end of `Endpoint`, put one of them "
+        "in place of `{port}`, and switch the tunnel off and on.",
+        "同一服务器还接受以下端口：{others}。在隧道设置中，将 `Endpoint` 末尾的 `{port}` 改为其中之一，然后关闭并重新启用隧道。",
+    ),
+)
+"""Where the hub is reached at other ports too."""
+
+TROUBLE: tuple[tuple[Text, Text], ...] = (
     (
         Text("A handshake, but one device does not answer", "有握手，但某台设备没有响应"),
         Text(

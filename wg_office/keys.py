@@ -5,11 +5,14 @@ Room: the core. Nothing here prints or stores anything.
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from wg_office.columns import in_columns
 
 SECRET_LENGTH = 43
 """Characters of letters and digits that a peer's secret has: 43 carry 256 bits."""
@@ -17,7 +20,11 @@ SECRET_LENGTH = 43
 GENERATED_ON_APPLY = "(generated on apply)"
 """Stands in previews and renderings for what a key will be, or be called."""
 
+_OWN_DIRECTORY = "/etc/systemd/network"
+"""Where networkd may read, and where its own documentation has such keys. /etc/wireguard is open to root alone."""
+
 _SALT = b"wg-office"
+_NAME_WIDTH = 14
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class PublicNames:
     """What may be shown of a peer's keys.
 
     `private_name` and `preshared_name` name the root-only key files on hosts. A renewed key has a new name, which is how a rotation
-    shows in a preview. `private_name` is empty for a developer who keeps the private key to themselves.
+    shows in a preview. `private_name` is empty for whoever keeps the private key to themselves.
     """
 
     public_key: str
@@ -51,11 +58,6 @@ def deployment_id(secret: str) -> str:
     return _derive(secret, "deployment id", 8).hex()
 
 
-def attempt_id(secret: str) -> str:
-    """Names one attempt to change a host: 8 hex digits, public."""
-    return _derive(secret, "attempt id", 4).hex()
-
-
 def public_key(private: str) -> str:
     """The public key of a private key, both in base64. Raises ValueError where it is no key."""
     raw = base64.b64decode(private, validate=True)
@@ -67,8 +69,16 @@ def key_name(kind: str, key: str) -> str:
     return f"{kind}-{hashlib.sha256(f'wg-office {kind} {key}'.encode()).hexdigest()[:16]}"
 
 
-def names(secret: str, private: str | None, public: str | None = None) -> PublicNames:
-    """What may be shown of a peer with this secret and private key, or of one who brought only a public key."""
+def own_key_file(public: str) -> str:
+    """Where a host has a private key that nobody else has: a person has put it there, under its public key's name."""
+    return f"{_OWN_DIRECTORY}/{public.replace('/', '_')}.key"
+
+
+def names(secret: str, private: str | None, public: str | None = None, preshared: str | None = None) -> PublicNames:
+    """What may be shown of a peer with this secret and private key, or of one who brought only a public key.
+
+    `preshared` is a preshared key that it had before, in place of the one that follows from the secret.
+    """
     if private is not None:
         public = public_key(private)
     if public is None:
@@ -76,8 +86,28 @@ def names(secret: str, private: str | None, public: str | None = None) -> Public
     return PublicNames(
         public_key=public,
         private_name=key_name("private", private) if private is not None else "",
-        preshared_name=key_name("preshared", preshared_key(secret)),
+        preshared_name=key_name("preshared", preshared or preshared_key(secret)),
     )
+
+
+def listed(peers: Mapping[str, PublicNames]) -> str:
+    """A line for each peer: its name and its public key."""
+    return in_columns(((name, made.public_key) for name, made in peers.items()), (_NAME_WIDTH,))
+
+
+def read_listed(text: str) -> dict[str, str]:
+    """The public keys by name, of what `listed` made."""
+    return {words[0]: words[1] for line in text.splitlines() if len(words := line.split()) == 2}
+
+
+def duplicate_keys(names: Mapping[str, PublicNames]) -> tuple[tuple[str, str], ...]:
+    """Pairs of peers that have one public key, the first of each key with every other; what is not generated yet is like no other.
+
+    WireGuard knows a peer by its key alone: the second one with a key takes the place of the first.
+    """
+    first: dict[str, str] = {}
+    owners = [(name, one.public_key, first.setdefault(one.public_key, name)) for name, one in names.items()]
+    return tuple((owner, name) for name, key, owner in owners if owner != name and key != GENERATED_ON_APPLY)
 
 
 def _derive(secret: str, purpose: str, length: int) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wg_office.fields import ED25519, host_key_fault
+from wg_office.model import Ssh
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class KnownHosts:
     def find(self, host: str, port: int) -> tuple[str | None, str]:
         """The ed25519 key of a host, or None and why there is none that could be pinned."""
         name = known_as(host, port)
-        entries = [entry for entry in self._entries if _matches(entry.names, name)]
+        entries = self._of(name)
         revoked = {entry.blob for entry in entries if entry.marker == "@revoked"}
         plain = [entry for entry in entries if not entry.marker]
         keys = [entry for entry in plain if entry.kind == ED25519]
@@ -45,15 +46,42 @@ class KnownHosts:
             return None, f"has a damaged key of {name} (line {keys[0].line})"
         return f"{keys[0].kind} {keys[0].blob}", ""
 
+    def against(self, host: str, port: int, key: str) -> str | None:
+        """What speaks against this being the ed25519 key of a host: another one, or that it is revoked. None where nothing does."""
+        name = known_as(host, port)
+        kind, _, blob = key.partition(" ")
+        entries = [entry for entry in self._of(name) if entry.kind == kind]
+        revoked = [entry.line for entry in entries if entry.marker == "@revoked" and entry.blob == blob]
+        others = [entry.line for entry in entries if not entry.marker and entry.blob != blob]
+        if revoked:
+            return f"marks this key of {name} as revoked (line {revoked[0]})"
+        return f"has another key of {name} (line {others[0]})" if others else None
+
+    def _of(self, name: str) -> "list[_Entry]":
+        return [entry for entry in self._entries if _matches(entry.names, name)]
+
+
+def line_of(key: str, *hosts: tuple[str, int]) -> str:
+    """A line that says which key these hosts have, each given by address and port."""
+    return f"{','.join(known_as(*host) for host in hosts)} {key}\n"
+
 
 def known_as(host: str, port: int) -> str:
     """A host's name in known_hosts: the port appears only when it is not 22."""
     return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
 
 
-def keyscan(host: str, port: int) -> str:
-    """The command that asks a host for its key."""
-    return f"ssh-keyscan -t ed25519 {'' if port == 22 else f'-p {port} '}{host}"
+def keyscan(ssh: Ssh, through: Ssh | None = None) -> str:
+    """The command that asks a host for its key: typed here, or, for a host that is reached through another machine, there."""
+    scan = f"ssh-keyscan -t ed25519 {'' if ssh.port == 22 else f'-p {ssh.port} '}{ssh.host}"
+    if through is None:
+        return scan if ssh.via is None else f"ssh {ssh.via.upper()} {scan}"
+    return f"{login(through)} {scan}"
+
+
+def login(ssh: Ssh) -> str:
+    """The command that logs in to a machine."""
+    return f"ssh {'' if ssh.port == 22 else f'-p {ssh.port} '}{ssh.user}@{ssh.host}"
 
 
 def _entries(text: str) -> Iterator[_Entry]:

@@ -1,6 +1,7 @@
 """What a developer's machine is given: one WireGuard file per way of working, each readable by every client.
 
-- everyday: each LAN widened by one bit, so that inside an office the on-link route is the longer match and wins.
+- everyday: each LAN widened by one bit, so that inside an office the on-link route is the longer match and wins. Where that would leave
+  private addresses the LAN stands as it is.
 - exact: the LANs as they are; for Android, and for a home network that has an office's addresses.
 - at-<site>: everything but that site's LAN; works at that office on every platform.
 
@@ -12,13 +13,14 @@ would win over the on-link route at the office. Which LANs are listed follows th
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from netaddr import IPAddress, IPNetwork
 
-from wg_office.access import destinations
-from wg_office.model import Developer, Dns, Environment, Gateway, Platform
-from wg_office.widen import swept_in, widen, without_contained
+from wg_office.access import destinations, may_open
+from wg_office.model import Client, Developer, Dns, Environment, Lan, Platform, Site
+from wg_office.widen import can_be_widened, swept_in, widen, without_contained
 
 MAX_TUNNEL_NAME = 15
 """Linux interface names and Android's tunnel names end here; the other clients take more."""
@@ -67,66 +69,97 @@ class Profile:
 
 @dataclass(frozen=True)
 class ClientKeys:
-    """The keys of one developer's file, as base64 text; without a private key the file has one line to fill in."""
+    """The keys of one developer's file, as base64 text; without a private key the file has one line to fill in.
+
+    Without a preshared key there is no line about it.
+    """
 
     hub_public_key: str
-    preshared_key: str = field(repr=False)
+    preshared_key: str | None = field(repr=False)
     private_key: str | None = field(default=None, repr=False)
 
 
 # --- who reaches what ------------------------------------------------------------------------------------------------------------------
 
 
-def reachable_gateways(env: Environment, developer: Developer) -> tuple[Gateway, ...]:
-    """The gateways of the sites in which the developer may reach something, in the order of the file."""
+def reachable_sites(env: Environment, developer: Developer) -> tuple[Site, ...]:
+    """The hosts of the sites in which the developer may reach something, in the order of the file."""
     sites = {place.name for place in destinations(env, developer.access) if place.kind == "site"}
-    return tuple(gateway for gateway in env.active_gateways if gateway.site in sites)
+    return tuple(site for site in env.active_sites if site.site in sites)
+
+
+def name_servers(env: Environment, developer: Developer) -> tuple[IPAddress, ...]:
+    """The name servers of `network.dns` that the developer may ask, in the order of the file."""
+    servers = env.network.dns.servers if env.network.dns is not None else ()
+    return tuple(server for server in servers if may_open(env, developer.access, server, "udp", 53))
 
 
 # --- the profiles ----------------------------------------------------------------------------------------------------------------------
 
 
-def profiles(env: Environment, developer: Developer) -> tuple[Profile, ...]:
-    """All profiles of a developer: everyday first, then exact, then one per reachable site. Without a LAN there is only one."""
-    gateways = reachable_gateways(env, developer)
-    lans = [gateway.lan.cidr for gateway in gateways]
-    made = [_profile(env, developer, EVERYDAY, widen(lans), _everyday_notes(env, developer, gateways))]
-    if gateways:
-        made.append(_profile(env, developer, EXACT, tuple(lans), _exact_notes(developer, gateways)))
-    for gateway in gateways:
-        elsewhere = tuple(other.lan.cidr for other in gateways if other is not gateway)
-        made.append(_profile(env, developer, AT + gateway.site, elsewhere, ()))
+def profiles(env: Environment, client: Client) -> tuple[Profile, ...]:
+    """All profiles of a machine: everyday first, then exact, then one per reachable site. Without a LAN there is only one."""
+    sites, servers = reachable_sites(env, client.developer), name_servers(env, client.developer)
+    known_as = _alias_notes(sites)
+    made = [_profile(env, client, EVERYDAY, _widened(sites), (*_everyday_notes(env, client, sites), *known_as), servers)]
+    if sites:
+        made.append(_profile(env, client, EXACT, _prefixes(sites), (*_exact_notes(client.developer, sites), *known_as), servers))
+    for site in sites:
+        elsewhere = tuple(prefix for prefix in _prefixes(sites) if prefix not in site.prefixes and not _is_here(site, prefix))
+        made.append(_profile(env, client, AT + site.site_name, elsewhere, (*_at_office_notes(site, sites), *known_as), servers))
     return tuple(made)
 
 
-def best_profile(env: Environment, developer: Developer) -> Profile:
-    """The one to start with on the developer's platform.
+def _is_here(site: Site, prefix: IPNetwork) -> bool:
+    """Whether these are addresses of the very office, for which machines there must not look in the tunnel."""
+    return any(_overlap(prefix, lan.cidr) for lan in site.aliased)
+
+
+def _prefixes(sites: Iterable[Site]) -> tuple[IPNetwork, ...]:
+    return tuple(prefix for site in sites for prefix in site.prefixes)
+
+
+def _widened(sites: Iterable[Site]) -> tuple[IPNetwork, ...]:
+    """All that people reach; what nobody has a cable to, in the internet or by an alias, is listed as it is."""
+    lans = [lan for site in sites for lan in site.networks]
+    return (*widen(lan.cidr for lan in lans if lan.has_a_cable), *(lan.known_as for lan in lans if not lan.has_a_cable))
+
+
+def best_of(client: Client, made: tuple[Profile, ...]) -> Profile:
+    """The one of a machine's profiles to start with on its platform.
 
     Android looks up the tunnel's routes before the local network's: widening gains nothing there, and would only catch more of
     the home network.
     """
-    wanted = EXACT if developer.platform == "android" else EVERYDAY
-    made = profiles(env, developer)
+    wanted = EXACT if client.platform == "android" else EVERYDAY
     return next((profile for profile in made if profile.kind == wanted), made[0])
 
 
-def _profile(env: Environment, developer: Developer, kind: str, lans: tuple[IPNetwork, ...], notes: tuple[Note, ...]) -> Profile:
+def _profile(
+    env: Environment,
+    client: Client,
+    kind: str,
+    lans: tuple[IPNetwork, ...],
+    notes: tuple[Note, ...],
+    servers: tuple[IPAddress, ...],
+) -> Profile:
     network = env.network
-    address6 = env.address6_of(developer)
+    address6 = env.address6_of(client)
     listed = (*env.vpn, *without_contained(lans))
-    commands, dns_note = _split_dns(env, developer, kind, listed)
+    asked = [str(server) for server in servers if _in_any(server, listed)]
+    commands, dns_note = _split_dns(env.network.dns, client, kind, asked)
     return Profile(
         name=tunnel_name(env.environment, kind),
         kind=kind,
-        developer=developer.name,
+        developer=client.name,
         environment=env.environment,
-        addresses=(f"{developer.address}/32",) if address6 is None else (f"{developer.address}/32", f"{address6}/128"),
+        addresses=(f"{client.address}/32",) if address6 is None else (f"{client.address}/32", f"{address6}/128"),
         allowed_ips=tuple(str(prefix) for prefix in listed),
-        endpoint=str(env.hub.endpoint),
+        endpoint=str(client.endpoint or env.hub.endpoint),
         mtu=network.mtu,
         keepalive=network.keepalive,
         commands=commands,
-        notes=(*notes, *dns_note),
+        notes=(*notes, *dns_note, *_carried(env, client)),
     )
 
 
@@ -156,27 +189,35 @@ def _fit(name: str, room: int) -> str:
 
 
 def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
-    return bool(one.first <= other.last and other.first <= one.last)
+    return bool(one.version == other.version and one.first <= other.last and other.first <= one.last)
 
 
 # --- notes -----------------------------------------------------------------------------------------------------------------------------
 
 
-def _everyday_notes(env: Environment, developer: Developer, gateways: tuple[Gateway, ...]) -> tuple[Note, ...]:
+def _carried(env: Environment, client: Client) -> tuple[Note, ...]:
+    """The tunnel does not go to the hub by itself: something on the machine has to carry it there."""
+    if client.endpoint is None:
+        return ()
+    ours, hub = client.endpoint, env.hub.endpoint
+    return (
+        Note(
+            f"This file sends to {ours}, and not to the hub: start the program that carries it from there to {hub} first.",
+            f"此配置发往 {ours}，而不是中心服务器：请先启动将流量从该地址转发到 {hub} 的程序。",
+        ),
+    )
+
+
+def _everyday_notes(env: Environment, client: Client, gateways: tuple[Site, ...]) -> tuple[Note, ...]:
     if not gateways:
         return (Note("No office network is listed, because access to none is granted yet.", "尚未授权访问任何办公室网络，因此未列出。"),)
     notes: list[Note] = []
-    lans = [gateway.lan.cidr for gateway in gateways]
-    for other in env.active_gateways:
-        if swept_in(lans, [other.lan.cidr]):
-            notes.append(
-                Note(
-                    f"The widened prefixes also cover {other.lan.cidr} ({other.site}), which you may not reach: "
-                    "the hub rejects what you send there.",
-                    f"放宽后的网段也包含 {other.lan.cidr}（{other.site}），您无权访问该网络，发往那里的数据会被中心服务器拒绝。",
-                )
-            )
-    if developer.platform == "android":
+    lans = [lan.cidr for site in gateways for lan in site.networks if lan.has_a_cable]
+    swept = swept_in(lans, _prefixes(env.active_sites), _prefixes(gateways))
+    for other in env.active_sites:
+        notes += [_swept(lan, other.site_name) for lan in other.prefixes if lan in swept]
+    notes += [_not_widened(lan, site) for site in gateways for lan in site.networks if lan.has_a_cable and not can_be_widened(lan.cidr)]
+    if client.platform == "android":
         notes.append(
             Note(
                 "Android sends these addresses through the tunnel at the office too: use the at-office profile there.",
@@ -186,12 +227,56 @@ def _everyday_notes(env: Environment, developer: Developer, gateways: tuple[Gate
     return (
         *notes,
         *_home_notes(
-            developer, gateways, "While you are there, that office cannot be reached with this file.", "在家时无法用此配置访问该办公室。"
+            client.developer,
+            gateways,
+            "While you are there, that office cannot be reached with this file.",
+            "在家时无法用此配置访问该办公室。",
         ),
     )
 
 
-def _exact_notes(developer: Developer, gateways: tuple[Gateway, ...]) -> tuple[Note, ...]:
+def _swept(lan: IPNetwork, site: str) -> Note:
+    return Note(
+        f"The widened prefixes also cover {lan} ({site}), which you may not reach: the hub rejects what you send there.",
+        f"放宽后的网段也包含 {lan}（{site}），您无权访问该网络，发往那里的数据会被中心服务器拒绝。",
+    )
+
+
+def _not_widened(of: Lan, at: Site) -> Note:
+    lan, site = of.cidr, at.site
+    return Note(
+        f"{lan} ({site}) stands here as it is, because a wider prefix would hold other people's addresses: "
+        "inside that office use its own file.",
+        f"{lan}（{site}）未放宽，否则会包含他人的地址：在该办公室内请改用其对应的配置。",
+    )
+
+
+def _alias_notes(sites: Iterable[Site]) -> tuple[Note, ...]:
+    return tuple(
+        Note(
+            f"{lan.known_as} stands for {lan.cidr} ({site.site}), whose addresses are in use elsewhere too: "
+            f"inside that office {lan.cidr} is reached without the tunnel.",
+            f"{lan.known_as} 对应 {lan.cidr}（{site.site}），因为后者的地址在别处也有使用：在该办公室内可不经隧道直接访问 {lan.cidr}。",
+        )
+        for site in sites
+        for lan in site.aliased
+    )
+
+
+def _at_office_notes(here: Site, sites: Iterable[Site]) -> tuple[Note, ...]:
+    """What else has this office's addresses, and is left out for that."""
+    return tuple(
+        Note(
+            f"{prefix} ({other.site}) is left out, because the office {here.site} has these addresses itself.",
+            f"未列出 {prefix}（{other.site}），因为办公室 {here.site} 自身使用这些地址。",
+        )
+        for other in sites
+        for prefix in other.prefixes
+        if other is not here and _is_here(here, prefix)
+    )
+
+
+def _exact_notes(developer: Developer, gateways: tuple[Site, ...]) -> tuple[Note, ...]:
     return _home_notes(
         developer,
         gateways,
@@ -200,40 +285,36 @@ def _exact_notes(developer: Developer, gateways: tuple[Gateway, ...]) -> tuple[N
     )
 
 
-def _home_notes(developer: Developer, gateways: tuple[Gateway, ...], en: str, zh: str) -> tuple[Note, ...]:
+def _home_notes(developer: Developer, gateways: tuple[Site, ...], en: str, zh: str) -> tuple[Note, ...]:
     if developer.home is None:
         return ()
     return tuple(
         Note(
-            f"Your home network {developer.home} has addresses of the office {gateway.site} ({gateway.lan.cidr}). {en}",
-            f"您的家庭网络 {developer.home} 与办公室 {gateway.site}（{gateway.lan.cidr}）地址重叠。{zh}",
+            f"Your home network {developer.home} has addresses of the office {gateway.site} ({lan}). {en}",
+            f"您的家庭网络 {developer.home} 与办公室 {gateway.site}（{lan}）地址重叠。{zh}",
         )
         for gateway in gateways
-        if _overlap(developer.home, gateway.lan.cidr)
+        for lan in gateway.prefixes
+        if _overlap(developer.home, lan)
     )
 
 
 # --- split DNS -------------------------------------------------------------------------------------------------------------------------
 
 
-def _split_dns(
-    env: Environment, developer: Developer, kind: str, listed: tuple[IPNetwork, ...]
-) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+def _split_dns(dns: Dns | None, client: Client, kind: str, servers: list[str]) -> tuple[tuple[str, ...], tuple[Note, ...]]:
     """The commands that give the offices' domains to their name servers, or the reason why the file has none.
 
     `DNS =` is never written: wg-quick hands it to `resolvconf -x`, and the apps of all other platforms send every query there.
     At an office its own name servers come with its DHCP lease, so that an at-<site> file says nothing of those it leaves out.
     """
-    dns = env.network.dns
     if dns is None:
         return (), ()
-    allowed = (*env.vpn, *(gateway.lan.cidr for gateway in reachable_gateways(env, developer)))
-    servers = [str(server) for server in dns.servers if _in_any(server, allowed) and _in_any(server, listed)]
-    if servers and developer.platform == "linux":
+    if servers and client.platform == "linux":
         return (_resolvectl(servers, dns.domains),), ()
     if kind.startswith(AT):
         return (), ()
-    return (), (_dns_left_out(developer.platform, servers, dns.domains) if servers else _dns_out_of_reach(dns),)
+    return (), (_dns_left_out(client.platform, servers, dns.domains) if servers else _dns_out_of_reach(dns),)
 
 
 def _in_any(address: IPAddress, prefixes: tuple[IPNetwork, ...]) -> bool:
@@ -249,8 +330,8 @@ def _resolvectl(servers: list[str], domains: tuple[str, ...]) -> str:
 def _dns_out_of_reach(dns: Dns) -> Note:
     domains = ", ".join(dns.domains)
     return Note(
-        f"Names in {domains} are not resolved through the tunnel: their name server is in a network that you may not reach.",
-        f"{domains} 的域名不经隧道解析：其 DNS 服务器位于您无权访问的网络中。",
+        f"Names in {domains} are not resolved through the tunnel: you may not reach their name server.",
+        f"{domains} 的域名不经隧道解析：您无权访问其 DNS 服务器。",
     )
 
 
@@ -296,6 +377,16 @@ _USE = {
 }
 
 
+def preshared_line(keys: ClientKeys) -> tuple[str, ...]:
+    """The line about the preshared key, where there is one."""
+    return () if keys.preshared_key is None else (f"PresharedKey = {keys.preshared_key}",)
+
+
+def portable(text: str) -> str:
+    """A file without the lines that only wg-quick on Linux takes."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("PostUp"))
+
+
 def render_profile(profile: Profile, keys: ClientKeys) -> str:
     """The file's text: only keys that every client takes, no empty values, and comments that all of them skip."""
     use = _USE.get(profile.kind) or f"for use inside the office {profile.site}"
@@ -315,7 +406,7 @@ def render_profile(profile: Profile, keys: ClientKeys) -> str:
         "",
         "[Peer]",
         f"PublicKey = {keys.hub_public_key}",
-        f"PresharedKey = {keys.preshared_key}",
+        *preshared_line(keys),
         f"AllowedIPs = {', '.join(profile.allowed_ips)}",
         f"Endpoint = {profile.endpoint}",
     ]

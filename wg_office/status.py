@@ -3,27 +3,29 @@
 Three questions are kept apart. Does a host hold what it was last given (drift)? Was it last given what the file says now (an `up` is due)?
 Does the network work (health)?
 
-Room: the core. The host's side is `verb_status` in hostside/wg-office.
+Room: the core. What a host's words must look like is report.py's.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
 from netaddr import IPAddress
 
 from wg_office import description
-from wg_office.description import Description
-from wg_office.model import Environment
+from wg_office.model import Environment, Gateway
 from wg_office.plan import HostPlan
-from wg_office.render import Scripts, render_description, with_attempt
-
-NO_SESSION = 180
-"""Seconds after which WireGuard gives a session up; with keepalive there is a handshake every two minutes."""
+from wg_office.render import Scripts, render_description
+from wg_office.report import HostReport, PeerSeen, parse_report
 
 CLOCK_OFF = 30
 """Seconds by which a host's clock may differ from ours before it is worth a word."""
+
+UNMANAGED = "unmanaged gateway"
+"""The role of a gateway that nobody logs in to."""
+
+NOT_UNDERSTOOD = "said what cannot be understood; look at it on its own console, then ask again"
 
 
 class Kind(StrEnum):
@@ -64,36 +66,6 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class PeerSeen:
-    """A peer of the running interface."""
-
-    public_key: str
-    handshake_age: int | None
-    received: int
-    sent: int
-    endpoint: str
-    name: str | None = None
-
-
-@dataclass(frozen=True)
-class HostReport:
-    """What a host said."""
-
-    time: float
-    versions: Mapping[str, str]
-    generation: str | None
-    deployment: str | None = None
-    pending: str | None = None
-    rolled_back: tuple[str, int] | None = None
-    leaving: bool = False
-    drift: tuple[str, ...] = ()
-    public_key: str | None = None
-    peers: tuple[PeerSeen, ...] = ()
-    pings: Mapping[str, str] = field(default_factory=dict)
-    description: Description | None = None
-
-
-@dataclass(frozen=True)
 class Ping:
     """Who is pinged from a host, and what came back: answered, refused (which is as good), silent or unknown."""
 
@@ -104,12 +76,16 @@ class Ping:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """A host and what is to be said of it."""
+    """A host and what is to be said of it; or a gateway that nobody logs in to, of which the hub alone knows anything."""
 
-    plan: HostPlan
+    name: str
+    role: str
+    address: str | None
+    """Where it was asked; None where nobody logs in."""
     report: HostReport | None
     findings: tuple[Finding, ...]
     peers: tuple[PeerSeen, ...] = ()
+    """Those that it sees; where nobody logs in, what the hub sees of it. The pings likewise."""
     pings: tuple[Ping, ...] = ()
     clock: tuple[float, float] | None = None
     """Seconds by which the host's clock is ahead, and how far off that may be."""
@@ -125,62 +101,23 @@ class HostStatus:
 
         Where the file has changed, the next `up` does so anyway; unless the change was taken back since, and the host alone still has it.
         """
-        return any(finding.kind in (Kind.DRIFT, Kind.UP_DUE) for finding in self.findings)
-
-
-# --- what a host says --------------------------------------------------------------------------------------------------------------------
-
-
-def parse_report(said: str) -> HostReport:
-    """The words of `wg-office status full`. Raises ValueError where they are not to be understood."""
-    lines, mark, text = said.partition("\ndescription\n")
-    values: dict[str, list[list[str]]] = {}
-    for line in lines.splitlines():
-        key, _, rest = line.partition(" ")
-        values.setdefault(key, []).append([rest] if key == "drift" else rest.split())
-
-    def one(key: str) -> list[str] | None:
-        return values[key][-1] if key in values else None
-
-    def word(key: str) -> str | None:
-        words = one(key)
-        return words[0] if words else None
-
-    time, generation, undone = word("time"), word("generation"), one("rolled-back")
-    if time is None or generation is None:
-        raise ValueError("neither the time nor the generation is said")
-    return HostReport(
-        time=float(time),
-        versions={name: version for name, version in values.get("version", [])},
-        generation=None if generation == "none" else generation,
-        deployment=word("deployment"),
-        pending=word("pending"),
-        rolled_back=(undone[0], int(undone[1])) if undone else None,
-        leaving="leaving" in values,
-        drift=tuple(text for (text,) in values.get("drift", [])),
-        public_key=word("key"),
-        peers=tuple(_peer(*words) for words in values.get("peer", [])),
-        pings={address: answer for address, answer in values.get("ping", [])},
-        description=description.read(text) if mark else None,
-    )
-
-
-def _peer(key: str, age: str, received: str, sent: str, endpoint: str) -> PeerSeen:
-    return PeerSeen(key, None if age == "never" else int(age), int(received), int(sent), endpoint)
+        return self.address is not None and any(finding.kind in (Kind.DRIFT, Kind.UP_DUE) for finding in self.findings)
 
 
 # --- what is to be pinged ----------------------------------------------------------------------------------------------------------------
 
 
 def pings(env: Environment, host: HostPlan) -> tuple[Ping, ...]:
-    """A gateway pings the hub, a router or device the gateway that its routes lead to.
+    """A gateway pings the hub, a router or device the gateway that its routes lead to, and the hub those gateways that nobody logs in to.
 
-    The hub's firewall may refuse, which shows the way there and back just as well. Gateways drop in silence what they do not know,
-    so that a ping from the hub would say nothing: there the handshake speaks.
+    The hub's firewall may refuse, which shows the way there and back just as well. Gateways that we set up drop in silence what they do
+    not know, so that a ping from the hub would say nothing: there the handshake speaks.
     """
     if host.role == "gateway":
         return (Ping(env.hub.name, env.hub.address),)
-    by_address = {gateway.lan.address: gateway.name for gateway in env.gateways}
+    if host.role == "hub":
+        return tuple(Ping(gateway.name, gateway.address) for gateway in env.pasted_gateways)
+    by_address = {address: site.name for site in env.sites for address in site.own_addresses}
     return tuple(Ping(by_address[address], address) for address in dict.fromkeys(route.via for route in host.routes))
 
 
@@ -188,19 +125,29 @@ def pings(env: Environment, host: HostPlan) -> tuple[Ping, ...]:
 
 
 def judge(env: Environment, plans: Iterable[HostPlan], readings: Mapping[str, Reading], scripts: Scripts) -> tuple[HostStatus, ...]:
-    """The status of each host, in the order of the plans."""
+    """The status of each host, in the order of the plans, and then of each gateway that nobody logs in to."""
     hosts = [_host_status(env, host, readings[host.name], scripts) for host in plans]
-    reports = {host.plan.name: host.report for host in hosts if host.report is not None}
-    return tuple(_against_the_hub(env, host, reports.get(env.hub.name)) for host in hosts)
+    (hub,) = (host for host in hosts if host.name == env.hub.name)
+    return (
+        *(_against_the_hub(env, host, hub.report) for host in hosts),
+        *(_unmanaged_status(env, gateway, hub) for gateway in env.pasted_gateways),
+    )
 
 
 def _host_status(env: Environment, host: HostPlan, reading: Reading, scripts: Scripts) -> HostStatus:
     if reading.said is None:
-        return HostStatus(host, None, (Finding(Kind.UNREACHABLE, reading.failure or "did not answer"),))
+        return _nothing_of(host, reading.failure or "did not answer")
     try:
-        report = parse_report(reading.said)
-    except (ValueError, TypeError):
-        return HostStatus(host, None, (Finding(Kind.UNREACHABLE, "said what cannot be understood; ask again"),))
+        return _judged(env, host, reading, parse_report(reading.said), scripts)
+    except ValueError:
+        return _nothing_of(host, NOT_UNDERSTOOD)
+
+
+def _nothing_of(host: HostPlan, why: str) -> HostStatus:
+    return HostStatus(host.name, host.role, host.ssh.address, None, (Finding(Kind.UNREACHABLE, why),))
+
+
+def _judged(env: Environment, host: HostPlan, reading: Reading, report: HostReport, scripts: Scripts) -> HostStatus:
     names = _names(env, report)
     peers = tuple(replace(peer, name=names.get(peer.public_key)) for peer in report.peers)
     pinged = tuple(Ping(ping.to, ping.address, report.pings.get(str(ping.address), "unknown")) for ping in pings(env, host))
@@ -211,18 +158,13 @@ def _host_status(env: Environment, host: HostPlan, reading: Reading, scripts: Sc
         *_of_health(env, host, peers, pinged, clock),
         *_of_the_file(env, host, report, scripts),
     )
-    return HostStatus(host, report, findings, peers, pinged, clock)
+    return HostStatus(host.name, host.role, host.ssh.address, report, findings, peers, pinged, clock)
 
 
 def _names(env: Environment, report: HostReport) -> dict[str, str]:
     """Peers by public key."""
     held = report.description.peers() if report.description is not None else ()
-    return {key: name for name, key in _brought(env).items()} | {peer.public_key: peer.name for peer in held}
-
-
-def _brought(env: Environment) -> dict[str, str]:
-    """The public keys that developers brought themselves, by name."""
-    return {developer.name: developer.public_key for developer in env.developers if developer.public_key}
+    return {key: name for name, key in env.brought_keys.items()} | {peer.public_key: peer.name for peer in held}
 
 
 def _of_changes(report: HostReport) -> Iterator[Finding]:
@@ -235,6 +177,8 @@ def _of_changes(report: HostReport) -> Iterator[Finding]:
         yield Finding(
             Kind.TROUBLE, f"a change ({change}) was undone {age(ago)} ago, since nothing confirmed it: pulumi up applies it again"
         )
+    for what in report.withdrawn:
+        yield Finding(Kind.TROUBLE, f"withdrawn by a change that was undone, and stays so until a later one is confirmed: {what}")
     if report.leaving:
         yield Finding(Kind.TROUBLE, "its removal is under way; look again in a minute")
     if report.generation is None:
@@ -250,17 +194,45 @@ def _of_drift(report: HostReport, names: Mapping[str, str]) -> Iterator[Finding]
 def _of_health(
     env: Environment, host: HostPlan, peers: Iterable[PeerSeen], pinged: Iterable[Ping], clock: tuple[float, float]
 ) -> Iterator[Finding]:
-    for ping in pinged:
+    # The hub pings those alone that nobody logs in to: they have a row of their own.
+    for ping in pinged if host.role != "hub" else ():
         if ping.answer == "silent":
             yield Finding(Kind.TROUBLE, f"{ping.to} ({ping.address}) does not answer a ping")
-    gateways = {gateway.name for gateway in env.gateways}
-    for peer in peers:
-        silent = peer.handshake_age is None or peer.handshake_age > NO_SESSION
-        if host.role == "hub" and peer.name in gateways and env.network.keepalive and silent:
+    gateways = {gateway.name for gateway in env.gateways if gateway.is_managed}
+    for peer in peers if host.role == "hub" and env.network.keepalive else ():
+        if peer.name in gateways and not peer.is_awake:
             yield Finding(Kind.TROUBLE, f"gateway {peer.name} is silent: last handshake {ago(peer.handshake_age)}")
     offset, uncertain = clock
     if abs(offset) - uncertain > CLOCK_OFF:
         yield Finding(Kind.TROUBLE, f"its clock is {age(abs(offset))} {'ahead' if offset > 0 else 'behind'} of ours")
+
+
+def _unmanaged_status(env: Environment, gateway: Gateway, hub: HostStatus) -> HostStatus:
+    seen = tuple(peer for peer in hub.peers if peer.name == gateway.name)
+    pinged = tuple(ping for ping in hub.pings if ping.to == gateway.name)
+    return HostStatus(gateway.name, UNMANAGED, None, None, tuple(_of_unmanaged(env, gateway, hub.report, seen, pinged)), seen, pinged)
+
+
+def _of_unmanaged(
+    env: Environment, gateway: Gateway, hub: HostReport | None, seen: tuple[PeerSeen, ...], pinged: tuple[Ping, ...]
+) -> Iterator[Finding]:
+    """By the age of its handshake with the hub, and by the hub's ping; where there are no keepalives, by the ping alone."""
+    name = f"hub {env.hub.name}"
+    if hub is None:
+        yield Finding(Kind.UNREACHABLE, f"nobody logs in there, and {name}, which could tell, did not answer")
+        return
+    held = {peer.name for peer in hub.description.peers()} if hub.description is not None else set()
+    if not seen and gateway.name not in held:
+        yield Finding(Kind.UP_DUE, f"{name} does not let it in yet: pulumi up")
+    elif not seen:
+        yield Finding(Kind.TROUBLE, f"{name} has lost it as a peer; see what is said of that")
+    for peer in seen if env.network.keepalive else ():
+        if not peer.is_awake:
+            remedy = f"see that what {gateway.output} says is set there"
+            yield Finding(Kind.TROUBLE, f"silent: last handshake with {name} {ago(peer.handshake_age)}; {remedy}")
+    for ping in pinged if seen else ():
+        if ping.answer == "silent":
+            yield Finding(Kind.TROUBLE, f"does not answer a ping of {name} ({ping.address})")
 
 
 def _of_the_file(env: Environment, host: HostPlan, report: HostReport, scripts: Scripts) -> Iterator[Finding]:
@@ -269,36 +241,56 @@ def _of_the_file(env: Environment, host: HostPlan, report: HostReport, scripts: 
         return
     named = {peer.name for peer in held.peers()}
     planned = {peer.name for peer in host.tunnel.peers} if host.tunnel is not None else set()
-    for gone in sorted(named - planned):
+    for gone in sorted(named - planned - set(report.revoked)):
         yield Finding(Kind.UP_DUE, f"peer {gone} is no longer in the file and still let in: pulumi up")
     for new in sorted(planned - named):
         yield Finding(Kind.UP_DUE, f"peer {new} is in the file and not let in yet: pulumi up")
     wanted = render_description(
         host,
-        description.public_names(host, held, _brought(env)),
+        description.public_names(host, held, env.brought_keys),
         held.header("deployment") or "",
         scripts,
         held.header("repair"),
     )
-    attempt = held.header("attempt")
-    changed = description.changed_parts(held, description.read(with_attempt(wanted, attempt) if attempt else wanted))
+    changed = description.changed_parts(held, description.read(wanted))
     if changed:
         yield Finding(Kind.UP_DUE, f"differs from the file in {', '.join(changed)}: pulumi up")
 
 
 def _against_the_hub(env: Environment, host: HostStatus, hub: HostReport | None) -> HostStatus:
-    """What only shows when two hosts are compared: whose they are, and whether they know each other's keys."""
+    """What only shows when two hosts are compared: whose they are, whether they know each other's keys, whom they refuse."""
     report, findings = host.report, list(host.findings)
+    if report is not None:
+        findings.extend(_of_revocations(env, report, hub))
     if report is None or hub is None or report is hub:
-        return host
+        return replace(host, findings=tuple(findings))
     if report.deployment and hub.deployment and report.deployment != hub.deployment:
         text = f"belongs to deployment {report.deployment}, and hub {env.hub.name} to {hub.deployment}"
         findings.append(Finding(Kind.TROUBLE, text))
     held = {peer.name: peer.public_key for peer in (hub.description.peers() if hub.description else ())}
-    if report.public_key and held.get(host.plan.name, report.public_key) != report.public_key:
+    if report.public_key and held.get(host.name, report.public_key) != report.public_key:
         text = f"hub {env.hub.name} knows it by another public key than it has ({report.public_key}): pulumi up"
         findings.append(Finding(Kind.DRIFT, text))
     return replace(host, findings=tuple(findings))
+
+
+def _of_revocations(env: Environment, report: HostReport, hub: HostReport | None) -> Iterator[Finding]:
+    """A revocation is no drift: the host is as it should be, and the file is not yet."""
+    in_file = {client.name for client in env.clients}
+    for name in report.revoked:
+        if hub is not None and name not in hub.revoked:
+            text = (
+                f"{name} is revoked here and not at hub {env.hub.name}: if its key was renewed since, "
+                f"python -m wg_office revoke {name} --lift --file FILE; if not, revoke it again"
+            )
+            yield Finding(Kind.TROUBLE, text)
+        elif name in in_file:
+            yield Finding(
+                Kind.TROUBLE,
+                f"{name} is revoked, and still in the file: take it out, or give it a new key (rotation, public_key), then pulumi up",
+            )
+        else:
+            yield Finding(Kind.UP_DUE, f"{name} is revoked, and no longer in the file: pulumi up, which ends the revocation")
 
 
 # --- in words ----------------------------------------------------------------------------------------------------------------------------

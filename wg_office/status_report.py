@@ -9,10 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from wg_office.model import Environment
-from wg_office.status import EXIT_STATUS, NO_SESSION, HostStatus, Kind, PeerSeen, ago, gravest
+from wg_office.status import EXIT_STATUS, UNMANAGED, HostStatus, Kind, ago, gravest
 
 HEADINGS = ("Host", "State", "Handshakes", "Pings", "Clock", "Versions")
 PEER_HEADINGS = ("At", "Peer", "Handshake", "Endpoint", "Received", "Sent")
+
+_MOST = 100
+"""Lines of one host, and peers in one cell: a host that names a hundred thousand must not bury the others."""
 
 _COLOURS = {Kind.WELL: "green", Kind.UP_DUE: "yellow", Kind.TROUBLE: "red", Kind.DRIFT: "red", Kind.UNREACHABLE: "red"}
 
@@ -31,32 +34,37 @@ def table(env: Environment, hosts: Iterable[HostStatus]) -> Table:
     for heading in HEADINGS:
         made.add_column(heading, overflow="fold")
     for host in hosts:
+        # Text throughout: rich would take a `[/x]` in a plain cell for markup.
         made.add_row(
-            f"{host.plan.name}, {host.plan.role}",
+            Text(f"{host.name}, {host.role}"),
             Text(host.state, _COLOURS[host.state]),
-            _handshakes(env, host),
-            _pings(host),
-            _clock(host),
-            _versions(host),
+            *map(Text, (_handshakes(env, host), _pings(env, host), _clock(host), _versions(host))),
         )
     return made
 
 
-def peer_table(hosts: Iterable[HostStatus]) -> Table:
+def peer_table(env: Environment, hosts: Iterable[HostStatus]) -> Table:
     """A row per peer of each host."""
+    called = {client.name: client.called for client in env.clients}
     made = Table(title="Their peers")
     for heading in PEER_HEADINGS:
         made.add_column(heading, overflow="fold")
     for host in hosts:
-        for peer in host.peers:
+        # What the hub sees of such a gateway stands among the hub's.
+        for peer in host.peers if host.role != UNMANAGED else ():
             name = peer.name or f"unknown ({peer.public_key})"
-            made.add_row(host.plan.name, name, ago(peer.handshake_age), peer.endpoint, _bytes(peer.received), _bytes(peer.sent))
+            name = called.get(name, name)
+            cells = (host.name, name, ago(peer.handshake_age), peer.endpoint, _bytes(peer.received), _bytes(peer.sent))
+            made.add_row(*map(Text, cells))
     return made
 
 
 def lines(hosts: Iterable[HostStatus]) -> Iterator[str]:
-    """A line for each finding: the host, and what is the matter."""
-    return (f"{host.plan.name}: {finding.kind}: {finding.text}" for host in hosts for finding in host.findings)
+    """A line for each finding: the host, and what is the matter. Of one host no more than anybody reads."""
+    for host in hosts:
+        yield from (f"{host.name}: {finding.kind}: {finding.text}" for finding in host.findings[:_MOST])
+        if len(host.findings) > _MOST:
+            yield f"{host.name}: and {len(host.findings) - _MOST} more of these; --json has them all"
 
 
 def summary(env: Environment, hosts: tuple[HostStatus, ...]) -> str:
@@ -67,20 +75,23 @@ def summary(env: Environment, hosts: tuple[HostStatus, ...]) -> str:
 
 def _handshakes(env: Environment, host: HostStatus) -> str:
     """Hosts by name; developers, who come and go, by their number."""
-    developers = {developer.name for developer in env.developers}
+    if host.role == UNMANAGED:
+        return ", ".join(f"{env.hub.name} {ago(peer.handshake_age)}" for peer in host.peers)
+    developers = {client.name for client in env.clients}
+    what = "developers" if len(developers) == len(env.developers) else "developers' devices"
     others = [peer for peer in host.peers if peer.name not in developers]
-    parts = [f"{peer.name or 'unknown'} {ago(peer.handshake_age)}" for peer in others]
+    parts = [f"{peer.name or 'unknown'} {ago(peer.handshake_age)}" for peer in others[:_MOST]]
+    if len(others) > _MOST:
+        parts.append(f"{len(others) - _MOST} more")
     seen = [peer for peer in host.peers if peer.name in developers]
     if seen:
-        parts.append(f"{sum(map(_awake, seen))} of {len(seen)} developers connected")
+        parts.append(f"{sum(peer.is_awake for peer in seen)} of {len(seen)} {what} connected")
     return ", ".join(parts)
 
 
-def _awake(peer: PeerSeen) -> bool:
-    return peer.handshake_age is not None and peer.handshake_age <= NO_SESSION
-
-
-def _pings(host: HostStatus) -> str:
+def _pings(env: Environment, host: HostStatus) -> str:
+    if host.role == UNMANAGED:
+        return ", ".join(f"from {env.hub.name}: {ping.answer}" for ping in host.pings)
     return ", ".join(f"{ping.to} {ping.answer}" for ping in host.pings)
 
 
@@ -121,9 +132,9 @@ def as_data(env: Environment, hosts: tuple[HostStatus, ...]) -> dict[str, Any]:
 def _host_data(host: HostStatus) -> dict[str, Any]:
     report = host.report
     return {
-        "name": host.plan.name,
-        "role": host.plan.role,
-        "address": host.plan.ssh.address,
+        "name": host.name,
+        "role": host.role,
+        "address": host.address,
         "state": host.state,
         "findings": [asdict(finding) for finding in host.findings],
         "generation": report.generation if report else None,

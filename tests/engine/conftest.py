@@ -3,53 +3,98 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sshd import Sshd, running_sshd
 from stacks import Stack, StackFactory
 
+from toolchain.choose import Source
 from toolchain.environment import variables
-from toolchain.install import read_selection
-from toolchain.places import here
+from toolchain.install import Selection, place_stand_ins, read_selection
+from toolchain.places import Places, here
 
 CLONE = Path(__file__).resolve().parent.parent.parent
 PASSPHRASE = "test-passphrase"
 
 
-@pytest.fixture(scope="session")
-def toolchain_environment() -> dict[str, str]:
-    """The environment in which `pulumi` works."""
+def selected() -> Selection:
+    """The toolchain in use."""
     selection = read_selection(here())
     assert selection is not None, "no toolchain is in place: run `make toolchain` (python -m toolchain install) first"
-    # An agent, proxies or a stack of the user's must not reach the tests.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "SSH_"))}
-    return {**inherited, **variables(here(), selection, inherited)}
+    return selection
+
+
+def inherited() -> dict[str, str]:
+    """This process's environment: an agent, proxies or a stack of the user's must not reach the tests."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "SSH_"))}
+
+
+@pytest.fixture(scope="session")
+def toolchain_environment() -> dict[str, str]:
+    """The environment in which `pulumi` works: the toolchain in use. A `pulumi` on PATH has its plugins in its user's own PULUMI_HOME."""
+    home = os.environ.get("PULUMI_HOME", "")
+    users = {"PULUMI_HOME": home} if home and Path(home) != here().pulumi_home else {}
+    return {**inherited(), **users, **variables(here(), selected(), inherited())}
+
+
+class Apart(Places):
+    """Places that share nothing with the clone's but its Python and its program."""
+
+    @property
+    def state(self) -> Path:
+        """A folder of the tests'."""
+        return self.cache
+
+
+@pytest.fixture(scope="session")
+def stand_in_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which the stand-ins are used, whichever toolchain is."""
+    places = Apart(CLONE, tmp_path_factory.mktemp("stand-ins"))
+    place_stand_ins(places, Path(selected().cli).resolve())
+    return {**inherited(), **variables(places, replace(selected(), source=Source.BUILD.value), inherited())}
 
 
 @pytest.fixture
 def stack_factory(tmp_path: Path, toolchain_environment: dict[str, str]) -> StackFactory:
     """Makes isolated stacks: `stack_factory(program_text)`; more than one per test by `name`."""
+    return factory(tmp_path, toolchain_environment)
+
+
+@pytest.fixture(scope="module")
+def module_stack_factory(tmp_path_factory: pytest.TempPathFactory, toolchain_environment: dict[str, str]) -> StackFactory:
+    """The same for a deployment that all tests of a module look at."""
+    return factory(tmp_path_factory.mktemp("stacks"), toolchain_environment)
+
+
+@pytest.fixture
+def stand_in_factory(tmp_path: Path, stand_in_environment: dict[str, str]) -> StackFactory:
+    """The same, with the stand-ins."""
+    return factory(tmp_path, stand_in_environment)
+
+
+def factory(folder: Path, environment: dict[str, str]) -> StackFactory:
+    """Makes stacks below a folder, each with a Pulumi home of its own that has the plugins of the environment's."""
+    plugins = Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
 
     def make(program: str = "", name: str = "test", config: str = "") -> Stack:
-        folder = tmp_path / f"project-{name}"
-        home, backend = folder / "home", folder / "backend"
+        project = folder / f"project-{name}"
+        home, backend = project / "home", project / "backend"
         backend.mkdir(parents=True)
         home.mkdir()
-        plugins = Path(toolchain_environment.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
         (home / "plugins").symlink_to(plugins)
         virtualenv = json.dumps(str(CLONE / ".venv"))
-        (folder / "Pulumi.yaml").write_text(
+        (project / "Pulumi.yaml").write_text(
             f"name: engine-test\nruntime:\n  name: python\n  options:\n    virtualenv: {virtualenv}\n{config}"
         )
-        environment = {
-            **toolchain_environment,
+        own = {
             "PULUMI_HOME": str(home),
             "PULUMI_BACKEND_URL": f"file://{backend}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PYTHONPATH": str(CLONE),
         }
-        stack = Stack(folder, environment, name)
+        stack = Stack(project, {**environment, **own}, name)
         stack.program(program)
         stack.pulumi("stack", "init", name)
         return stack

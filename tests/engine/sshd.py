@@ -14,6 +14,9 @@ from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 
+BEHIND = "127.0.0.2"
+"""The same server, as a machine that is reached over a tunnel: 127.0.0.1 behind the hub would be one that has dialled the hub itself."""
+
 
 def free_port() -> int:
     """A port that nothing listens on at the moment."""
@@ -80,7 +83,8 @@ class Sshd:
         shutil.copy(self.folder / "client.pub", self.folder / "authorized_keys")
         config = self.folder / "sshd_config"
         config.write_text(
-            f"ListenAddress {LOOPBACK}\nPort {self.port}\nHostKey {self.folder / 'host'}\nPidFile none\nUsePAM no\nStrictModes no\n"
+            f"ListenAddress {LOOPBACK}\nListenAddress {BEHIND}\nPort {self.port}\n"
+            f"HostKey {self.folder / 'host'}\nPidFile none\nUsePAM no\nStrictModes no\n"
             f"AuthorizedKeysFile {self.folder / 'authorized_keys'}\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
             f"MaxStartups 100\nSetEnv WG_TEST_HOME={self.home}\n{self.extra}"
         )

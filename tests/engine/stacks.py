@@ -67,12 +67,17 @@ class Stack:
         return [one for one in json.loads(self.state())["deployment"].get("resources", []) if one["type"] == kind]
 
 
+def warnings(said: str) -> list[str]:
+    """The lines that warn, but for the engine's own on a plugin that the user has on PATH."""
+    return [line for line in said.splitlines() if "warning" in line and " from $PATH at " not in line]
+
+
 StackFactory = Callable[..., Stack]
 
 
 def wait_for(path: Path, process: subprocess.Popen[str] | None = None) -> None:
     """Until a program or a command has written the file; fails at once where the process that should lead to it has ended."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
         assert process is None or process.poll() is None, process and process.communicate()

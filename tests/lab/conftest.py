@@ -8,15 +8,24 @@ from pathlib import Path
 import pytest
 from faultlab import Bench, bench
 
-from lab import Lab
+from lab import Lab, LabError
 from lab.nodes import VM
 
 CLONE = Path(__file__).resolve().parents[2]
 sys.path.insert(1, str(CLONE / "tests" / "engine"))
 
+from deployment import fresh  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def hosts_given_back() -> Iterator[None]:
+    """Whoever needs hosts that are new starts with `fresh`; what the last one leaves is taken away here."""
+    yield
+    fresh(Lab(CLONE))
+
 
 @pytest.fixture(scope="module")
-def lab() -> Lab:
+def lab(hosts_given_back: None) -> Lab:
     """This clone's lab, up."""
     lab = Lab(CLONE)
     lab.up()
@@ -24,14 +33,20 @@ def lab() -> Lab:
 
 
 @pytest.fixture(scope="session")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def table(hosts_given_back: None, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """The hosts of the fault table, installed once for all rows. What else runs in this session comes after them, and starts anew."""
     lab = Lab(CLONE)
     lab.up()
     made = bench(lab, tmp_path_factory.mktemp("bench"))
     made.install()
-    yield made
-    made.remove()
+    return made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the virtual machine says so by its fixtures; `make test` runs the others beside it."""
+    for item in items:
+        if {"lab", "table"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("vm")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -46,5 +61,5 @@ def _hangs(lab: Lab) -> bool:
         return False
     try:
         return lab.exec(VM, ["true"], check=False, timeout=180).returncode != 0
-    except subprocess.TimeoutExpired:
+    except (LabError, subprocess.TimeoutExpired):
         return True

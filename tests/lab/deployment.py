@@ -1,11 +1,10 @@
 """The real program of this clone on the lab's machines: an isolated stack, an environment file, and eyes on both ends."""
 
 import json
-import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +16,7 @@ from stacks import Stack
 from lab import Lab
 from lab.demo import connect, follow_instructions
 from lab.nodes import VM
-from toolchain.environment import variables
-from toolchain.install import read_selection
-from toolchain.places import here
+from lab.trial.stack import lay_project, tools
 
 CLONE = Path(__file__).resolve().parent.parent.parent
 HOSTS = ("z", "a", "c", "r1")
@@ -107,7 +104,6 @@ class Deployment:
     environment_file: Path
     before: dict[str, str] = field(default_factory=dict)
     up_said: str = ""
-    destroyed: bool = False
     seen: Seen = field(default_factory=Seen)
     outputs: dict[str, Any] = field(default_factory=dict)
 
@@ -134,6 +130,10 @@ class Deployment:
     def conf(self, developer: str) -> str:
         """A developer's wg-quick file."""
         return str(self.outputs[f"dev_{developer}_conf"])
+
+    def public_key(self, peer: str) -> str:
+        """A peer's public key, from its line in the output."""
+        return dict(line.split() for line in self.outputs["public_keys"].splitlines())[peer]
 
     def connect(self, laptop: str) -> None:
         """Bring a laptop's tunnel up with the stack's output."""
@@ -172,12 +172,9 @@ def fresh(lab: Lab) -> None:
     """Give the machines back their first state, whatever ran before."""
     for laptop in LAPTOPS:
         disconnect(lab, laptop)
-    lab.exec("r2", ["ip", "route", "flush", "exact", VPN], check=False)
-    reset(lab)
-
-
-def reset(lab: Lab) -> None:
-    """Give the machines back their first state."""
+    for prefix in (VPN, "192.168.201.0/24"):
+        lab.exec("r2", ["ip", "route", "flush", "exact", prefix], check=False)
+    lab.move("e", "home")
     lab.reset_nodes(HOSTS)
 
 
@@ -187,31 +184,22 @@ def disconnect(lab: Lab, laptop: str) -> None:
     lab.exec(laptop, ["sh", "-c", each])
 
 
-def looks(lab: Lab) -> dict[str, str]:
+def looks(lab: Lab, hosts: Sequence[str] = HOSTS) -> dict[str, str]:
     """What each machine looks like now."""
     with ThreadPoolExecutor() as pool:
-        texts = pool.map(lambda name: lab.exec(name, ["sh", "-c", LOOK]).stdout, HOSTS)
-    return dict(zip(HOSTS, texts, strict=True))
+        texts = pool.map(lambda name: lab.exec(name, ["sh", "-c", LOOK]).stdout, hosts)
+    return dict(zip(hosts, texts, strict=True))
 
 
-def toolchain_environment() -> dict[str, str]:
-    """The environment in which this clone's Pulumi runs."""
-    selection = read_selection(here())
-    assert selection is not None, "no toolchain is in place: run `make toolchain` (python -m toolchain install) first"
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "SSH_"))}
-    return {**inherited, **variables(here(), selection, inherited)}
-
-
-def job_stack(folder: Path, environment: Mapping[str, str], lab: Lab) -> tuple[Stack, Path]:
+def job_stack(folder: Path, lab: Lab) -> tuple[Stack, Path]:
     """An isolated stack whose program is this clone's, and its environment file."""
+    environment = tools()
     home, backend = folder / "home", folder / "backend"
     backend.mkdir(parents=True)
     home.mkdir()
     plugins = Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
     (home / "plugins").symlink_to(plugins)
-    (folder / "__main__.py").symlink_to(CLONE / "__main__.py")
-    project = (CLONE / "Pulumi.yaml").read_text().replace("virtualenv: .venv", f"virtualenv: {CLONE / '.venv'}")
-    (folder / "Pulumi.yaml").write_text(project)
+    lay_project(CLONE, folder)
     own = {
         "PULUMI_HOME": str(home),
         "PULUMI_BACKEND_URL": f"file://{backend}",

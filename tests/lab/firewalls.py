@@ -1,4 +1,4 @@
-"""How a host loads what wg_office/firewall renders, in a namespace: the commands of the modules' docstrings and nothing else."""
+"""How a host loads what wg_office/firewall renders, in a namespace: nft for the judge, hostside/after-load for what follows."""
 
 import os
 import shutil
@@ -10,8 +10,9 @@ from pathlib import Path
 from netns import Net
 
 from wg_office.access import FirewallPolicy
-from wg_office.firewall import files, firewalld, iptables, nftables
+from wg_office.firewall import files, firewalld
 from wg_office.model import Firewall
+from wg_office.render import PROHIBITION
 
 CLONE = Path(__file__).resolve().parents[2]
 _BUS = """<busconfig><type>system</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
@@ -20,84 +21,63 @@ _BUS = """<busconfig><type>system</type><listen>unix:path={path}</listen><auth>E
 
 
 class Loader:
-    """Loads policies with one backend into the namespace `host`, and ends the connections that are no longer allowed."""
+    """Loads policies into the namespace `host`, beside somebody else's firewall, and ends the connections that are no longer allowed."""
 
-    def __init__(self, net: Net, backend: Firewall, directory: Path) -> None:
-        self.net, self.backend, self.directory = net, backend, directory
+    def __init__(self, net: Net, firewall: Firewall, directory: Path) -> None:
+        self.net, self.firewall, self.directory = net, firewall, directory
         self.env: dict[str, str] | None = None
-        self.flows = directory / "flows"
+        for script in ("after-load", "flows.awk"):
+            shutil.copy(CLONE / "hostside" / script, directory)
 
     def load(self, policy: FirewallPolicy) -> None:
-        texts = files(policy, self.backend)
-        if self.backend == "firewalld":
-            self._firewalld(texts)
-        if "nftables.nft" in texts:
-            self.net.run("host", ["nft", "-c", "-f", "-"], texts["nftables.nft"])
-            self.net.run("host", ["nft", "-f", "-"], texts["nftables.nft"])
-        for tool in ("iptables", "ip6tables"):
-            self.net.run("host", [f"{tool}-restore", "--test", "--noflush"], texts[f"{tool}.rules"])
-            self.net.run("host", [f"{tool}-restore", "--noflush"], texts[f"{tool}.rules"])
-            self._jumps(tool)
-        self._end_flows(texts["flows"])
+        texts = files(policy, self.firewall)
+        if (self.directory / "flows").exists():
+            shutil.copy(self.directory / "flows", self.directory / "before")
+        for name, text in texts.items():
+            path = self.directory / ("etc" + name.removeprefix(firewalld.DIRECTORY) if name.startswith("/") else name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.judge()
+        self.prohibit(policy)
+        if self.firewall == "firewalld" and f"{firewalld.ZONE}-in" not in self.net.run(
+            "host", ["firewall-cmd", "--get-policies"], env=self.env
+        ):
+            self.reload()
+        before = self.directory / "before"
+        self.net.run("host", ["sh", str(self.directory / "after-load"), *([str(before)] if before.exists() else [])])
 
-    def remove(self) -> None:
-        for tool in ("iptables", "ip6tables"):
-            for table, hook, chain in iptables.JUMPS:
-                self.net.run("host", [tool, "-w", "-t", table, "-D", hook, "-j", chain])
-            self.net.run("host", [f"{tool}-restore", "--noflush"], iptables.REMOVAL)
-        self.net.run("host", ["nft", "-f", "-"], nftables.REMOVAL)
-        for path in self.directory.glob("etc/*/wg-office*.xml"):
-            path.unlink()
-        self.reload()
+    def judge(self) -> None:
+        """The table alone."""
+        self.net.run("host", ["nft", "-f", str(self.directory / "nftables.nft")])
+
+    def prohibit(self, policy: FirewallPolicy) -> None:
+        """The routing rule, and the setting that lets `rp_filter` see the stamp."""
+        self.net.run("host", ["sysctl", "-qw", "net.ipv4.conf.all.src_valid_mark=1"])
+        for family in ("-4", "-6"):
+            rule = [
+                "priority",
+                str(PROHIBITION),
+                "iif",
+                policy.interface,
+                "fwmark",
+                f"0/{policy.mark:#x}",
+                "prohibit",
+                "protocol",
+                "kernel",
+            ]
+            self.net.run("host", ["ip", family, "rule", "add", *rule], check=False)
 
     def reload(self) -> None:
         """What an administrator or an update does to the firewall service."""
-        if self.backend == "firewalld":
+        if self.firewall == "firewalld":
             self.net.run("host", ["firewall-cmd", "--reload"], env=self.env)
-
-    def _jumps(self, tool: str) -> None:
-        for table, hook, chain in iptables.JUMPS:
-            jump = [hook, "-j", chain]
-            present = subprocess.run(
-                ["ip", "netns", "exec", f"{self.net.prefix}-host", tool, "-w", "-t", table, "-C", *jump], capture_output=True, check=False
-            )
-            if present.returncode != 0:
-                self.net.run("host", [tool, "-w", "-t", table, "-I", hook, "1", "-j", chain])
-
-    def _firewalld(self, texts: dict[str, str]) -> None:
-        for name, text in texts.items():
-            if name.startswith(firewalld.DIRECTORY):
-                path = self.directory / "etc" / Path(name).relative_to(firewalld.DIRECTORY)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-        self.net.run("host", ["firewall-offline-cmd", "--system-config", str(self.directory / "etc"), "--check-config"], env=self.env)
-        if firewalld.POLICIES[0] not in self.net.run("host", ["firewall-cmd", "--get-policies"], env=self.env).split():
-            self.reload()
-            return
-        for policy in firewalld.POLICIES:
-            command = ["firewall-cmd", f"--policy={policy}"]
-            present = set(filter(None, self.net.run("host", [*command, "--list-rich-rules"], env=self.env).splitlines()))
-            wanted = {line.partition(" ")[2] for line in texts["firewalld.rules"].splitlines() if line.startswith(f"{policy} ")}
-            for rule in wanted - present:
-                self.net.run("host", [*command, f"--add-rich-rule={rule}"], env=self.env)
-            for rule in present - wanted:
-                self.net.run("host", [*command, f"--remove-rich-rule={rule}"], env=self.env)
-
-    def _end_flows(self, flows: str) -> None:
-        before, after = self.directory / "flows-before", self.flows
-        before.write_text(after.read_text() if after.exists() else "")
-        after.write_text(flows)
-        tracked = "".join(self.net.run("host", ["conntrack", "-L", "-f", family]) for family in ("ipv4", "ipv6"))
-        arguments = ["mawk", "-f", str(CLONE / "hostside/flows.awk"), "was=1", str(before), "was=0", str(after), "-"]
-        for line in self.net.run("host", arguments, tracked).splitlines():
-            self.net.run("host", ["conntrack", "-D", *line.split()])
 
 
 @contextmanager
-def loader(net: Net, backend: Firewall, directory: Path) -> Iterator[Loader]:
-    """A loader; for firewalld, with a daemon of its own on a bus of its own."""
-    made = Loader(net, backend, directory)
-    if backend != "firewalld":
+def loader(net: Net, firewall: Firewall, directory: Path) -> Iterator[Loader]:
+    """A loader; beside firewalld, with a daemon of its own on a bus of its own."""
+    made = Loader(net, firewall, directory)
+    if firewall != "firewalld":
         yield made
         return
     shutil.copytree("/etc/firewalld", directory / "etc")

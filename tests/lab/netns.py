@@ -20,6 +20,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 _CLONE_NEWNET = 0x40000000
 _IPV6_RECVERR = 25
@@ -31,7 +32,49 @@ PATIENCE = 0.5
 """Seconds without an answer after which a packet counts as dropped. Only waited for where dropping is what should happen."""
 
 
-class Net:
+class Namespaces:
+    """Namespaces of this machine, until they are left: `names`, each behind `prefix`."""
+
+    prefix: str
+    names: list[str]
+
+    def __enter__(self) -> Self:
+        try:
+            self._build()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in self.names:
+            subprocess.run(["ip", "netns", "del", self._namespace(name)], capture_output=True, check=False)
+
+    def _build(self) -> None:
+        raise NotImplementedError
+
+    def _mac(self, name: str, interface: str) -> str:
+        link = json.loads(run_command(["ip", "-n", self._namespace(name), "-j", "link", "show", "dev", interface]))[0]
+        return str(link["address"])
+
+    def _namespace(self, name: str) -> str:
+        return f"{self.prefix}-{name}"
+
+    def ip(self, name: str, *commands: str) -> None:
+        """`ip` commands in a namespace."""
+        for command in commands:
+            run_command(["ip", *(["-6"] if _is_six(command) else []), "-n", self._namespace(name), *command.split()])
+
+    def run(self, name: str, argv: list[str], stdin: str | None = None, *, check: bool = True, env: dict[str, str] | None = None) -> str:
+        """Any command in a namespace."""
+        return run_command(["ip", "netns", "exec", self._namespace(name), *argv], stdin, check=check, env=env)
+
+
+def _is_six(command: str) -> bool:
+    return "::" in command or ("address" not in command and ":" in command.split(" lladdr ")[0])
+
+
+class Net(Namespaces):
     """The namespaces, and probes between them."""
 
     def __init__(self, host_address: str, host_address6: str) -> None:
@@ -42,23 +85,16 @@ class Net:
 
     # --- building -----------------------------------------------------------------------------------------------------------------------
 
-    def __enter__(self) -> "Net":
-        try:
-            self._build()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
     def __exit__(self, *_: object) -> None:
         for listener in self.listeners:
             listener.close()
-        for name in self.names:
-            subprocess.run(["ip", "netns", "del", self._namespace(name)], capture_output=True, check=False)
+        super().__exit__()
 
     def _build(self) -> None:
         for name in self.names:
-            _run(["ip", "netns", "add", self._namespace(name)])
+            run_command(["ip", "netns", "add", self._namespace(name)])
+            # A link of a second's age would not ask for its neighbours yet: its own address could be somebody else's.
+            self.run(name, ["sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0"])
         self.ip("bridge", "link add br0 type bridge", "link set br0 up")
         for peer in self.names[:-3]:
             address, address6 = PEERS[peer]
@@ -101,22 +137,7 @@ class Net:
 
     def _cable(self, one: str, one_name: str, other: str, other_name: str) -> None:
         ends = ["name", one_name, "netns", self._namespace(one)], ["name", other_name, "netns", self._namespace(other)]
-        _run(["ip", "link", "add", *ends[0], "type", "veth", "peer", *ends[1]])
-
-    def _mac(self, name: str, interface: str) -> str:
-        link = json.loads(_run(["ip", "-n", self._namespace(name), "-j", "link", "show", "dev", interface]))[0]
-        return str(link["address"])
-
-    def _namespace(self, name: str) -> str:
-        return f"{self.prefix}-{name}"
-
-    def ip(self, name: str, *commands: str) -> None:
-        for command in commands:
-            family = ["-6"] if ":" in command else []
-            _run(["ip", *family, "-n", self._namespace(name), *command.split()])
-
-    def run(self, name: str, argv: list[str], stdin: str | None = None, *, check: bool = True, env: dict[str, str] | None = None) -> str:
-        return _run(["ip", "netns", "exec", self._namespace(name), *argv], stdin, check=check, env=env)
+        run_command(["ip", "link", "add", *ends[0], "type", "veth", "peer", *ends[1]])
 
     # --- probing ------------------------------------------------------------------------------------------------------------------------
 
@@ -166,6 +187,15 @@ class Net:
             client.close()
             raise
         return client
+
+    def stream(self, peer: str, to: str, port: int) -> tuple[socket.socket, socket.socket]:
+        """An open connection from that peer, both ends."""
+        listener = next(item for item in self.listeners if item.getsockname()[1] == port)
+        client = self.connect(peer, to, port)
+        server, _ = listener.accept()
+        for end in (client, server):
+            end.settimeout(1)
+        return client, server
 
     def tcp(self, name: str, to: str, port: int, source: str | None = None) -> str:
         """What becomes of a new TCP connection: open, prohibited (ICMP), reset, or silence."""
@@ -223,7 +253,8 @@ def _setns(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def _run(argv: list[str], stdin: str | None = None, *, check: bool = True, env: dict[str, str] | None = None) -> str:
+def run_command(argv: list[str], stdin: str | None = None, *, check: bool = True, env: dict[str, str] | None = None) -> str:
+    """What a command says; RuntimeError where it fails and is not to."""
     result = subprocess.run(argv, input=stdin, text=True, capture_output=True, check=False, env=env)
     if check and result.returncode != 0:
         raise RuntimeError(f"{' '.join(argv)}: {result.stderr.strip()}")

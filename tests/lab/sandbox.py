@@ -5,18 +5,18 @@ in fractions of a second. What systemd and WireGuard themselves do is for the la
 """
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from wg_office import hostscript, keys
+from wg_office.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
 from wg_office.keys import PublicNames
 from wg_office.model import Environment
-from wg_office.plan import HostPlan
+from wg_office.plan import HostPlan, plan
 from wg_office.render import render_description
 
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 OWNER = "00000000000000aa"
-UNCONFIRMED = 75
 
 _SETUP = f"""
 set -e
@@ -88,12 +88,14 @@ class Office:
         private = {f"{name}:private": keys.private_key(secret) for name, secret in self.secrets.items()}
         return private | {f"{name}:preshared": keys.preshared_key(secret) for name, secret in self.secrets.items()}
 
-    def description(self, repair: str | None = None) -> str:
+    def description(self, repair: str | None = None, edit: Callable[[str], str] = str) -> str:
         """The host's description."""
-        return render_description(self.plan, self.names, OWNER, hostscript.scripts(), repair)
+        return edit(render_description(self.plan, self.names, OWNER, hostscript.scripts(), repair))
 
-    def install(self, repair: str | None = None) -> None:
-        """Keys, apply, confirm: what one `up` does."""
+    def put_keys(self, repair: str | None = None) -> None:
+        """The first of an `up`'s two commands, on a host with a tunnel."""
+        if self.plan.tunnel is None:
+            return
         self.sandbox.shell(f"echo {self.public(self.plan.name)} >/run/stand-in/public")
         private = keys.private_key(self.secrets[self.plan.name])
         held = {keys.key_name("private", private): private}
@@ -101,9 +103,44 @@ class Office:
             held[keys.key_name("preshared", keys.preshared_key(secret))] = keys.preshared_key(secret)
         done = self.sandbox.run(hostscript.keys_command("root", "keys"), hostscript.key_lines(OWNER, held, repair))
         assert done.returncode == 0, done.stderr
+
+    def apply(self, description: str) -> subprocess.CompletedProcess[str]:
+        """One run of the second."""
+        return self.sandbox.run(hostscript.apply_command("root"), description)
+
+    def install(self, repair: str | None = None, edit: Callable[[str], str] = str) -> None:
+        """Keys, apply, confirm: what one `up` does."""
+        self.put_keys(repair)
         for status in (UNCONFIRMED, 0):
-            done = self.sandbox.run(hostscript.apply_command("root"), self.description(repair))
+            done = self.apply(self.description(repair, edit))
             assert done.returncode == status, done.stderr
+
+    def refused(self, description: str) -> str:
+        """What the script says of a change that the host is not fit for; nothing may have changed."""
+        before = self.look()
+        done = self.apply(description)
+        assert done.returncode in hostscript.UNCHANGED, done
+        changed = set(before) ^ set(self.look())
+        assert not changed, changed
+        return done.stderr
+
+    def look(self) -> list[str]:
+        """What a change could change, sorted: nft lists the table that was loaded last as the last."""
+        look = """
+            ip -o address show scope global; ip -o link show | cut -d' ' -f2-5; ip route show; nft -s list ruleset
+            sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding; find /etc -lname '/etc/wg-office/*'
+            ls /run/stand-in/units /etc/wg-office/gen 2>/dev/null || true
+        """
+        return sorted(self.sandbox.shell(look).splitlines())
+
+    def remove(self) -> None:
+        """What one `destroy` does."""
+        commands = [(hostscript.remove_command("root"), self.description())]
+        if self.plan.tunnel is not None:
+            commands.append((hostscript.keys_command("root", "forget-keys"), hostscript.key_lines(OWNER, {})))
+        for command, stdin in commands:
+            done = self.sandbox.run(command, stdin)
+            assert done.returncode == 0, done.stderr
 
     def status(self, pings: str = "") -> str:
         """What the script says of the host."""
@@ -119,3 +156,8 @@ class Office:
     def drift(self) -> list[str]:
         """The differences that the script finds."""
         return [line.removeprefix("drift ") for line in self.status().splitlines() if line.startswith("drift ")]
+
+
+def planned(environment: Environment, role: str, name: str | None = None) -> HostPlan:
+    """The plan of the first host of a role, or of the one with that name."""
+    return next(host for host in plan(environment) if host.role == role and name in (None, host.name))

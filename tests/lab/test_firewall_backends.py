@@ -1,21 +1,24 @@
 """hostside/wg-office and the firewall that a host has: refused before anything changes, tried, undone, changed, removed. On a real host."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_host_script import UNCONFIRMED, Host
+from test_host_script import Host
 
 from lab import Lab
 from wg_office import hostscript
+from wg_office.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
+from wg_office.hostscript import UNFIT
 from wg_office.load import load
 from wg_office.model import Firewall
-from wg_office.plan import HostPlan, hub_plan
+from wg_office.plan import HostPlan
+from wg_office.plan import plan as plans
 
+# How a host's own firewall is handed over depends on its release more than on a change of ours, and firewalld is slow on an emulated host.
+pytestmark = pytest.mark.matrix
 ROOT = Path(__file__).resolve().parents[2]
-UNFIT = 83
 POLICIES = "wg-office-host wg-office-in wg-office-out"
 ENVIRONMENT = load(ROOT / "configs" / "dev.yaml", require_host_keys=False)
 
@@ -29,18 +32,16 @@ def plan(firewall: Firewall, *, f_may: bool = True) -> HostPlan:
             "developers": (e, f if f_may else f.model_copy(update={"access": ()})),
         }
     )
-    return replace(hub_plan(env), rollback_after=300)
+    return replace(plans(env)[0], rollback_after=300)
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    lab = Lab(ROOT)
+def host(lab: Lab) -> Host:
     lab.up()
     lab.reset_node("z")
     made = Host(lab, ENVIRONMENT)
     assert made.put_keys().returncode == 0
-    yield made
-    lab.reset_node("z")
+    return made
 
 
 def refused(host: Host, firewall: Firewall) -> str:
@@ -96,21 +97,6 @@ def test_beside_a_running_firewalld_no_other_firewall_is_taken(with_firewalld: H
     )
 
 
-def test_a_firewalld_that_is_started_beside_iptables_finds_the_way_closed(host: Host) -> None:
-    host.lab.exec("z", ["systemctl", "stop", "firewalld"])
-    host.install(host.description(plan("iptables")))
-    host.lab.exec("z", ["systemctl", "start", "firewalld"], check=False)
-    closed = host.shell("nft list table inet wg_office")
-    host.lab.exec("z", ["systemctl", "stop", "firewalld"])
-    assert "chain closed" in closed
-    assert "-A FORWARD -j WG_OFFICE_FORWARD" in host.shell("iptables-save; nft list tables")
-    assert "wg_office" not in host.shell("nft list tables")
-    assert host.run(hostscript.remove_command("root"), host.description(plan("iptables"))).returncode == 0
-    assert host.put_keys().returncode == 0
-    host.lab.exec("z", ["systemctl", "start", "firewalld"])
-    await_firewalld(host)
-
-
 def test_settings_that_a_reload_would_lose_are_not_lost(with_firewalld: Host) -> None:
     with_firewalld.shell("firewall-cmd -q --zone=work --add-port=4321/tcp")
     assert "keep them with 'firewall-cmd --runtime-to-permanent'" in refused(with_firewalld, "firewalld")
@@ -141,27 +127,16 @@ def installed(with_firewalld: Host) -> Host:
     return with_firewalld
 
 
-def rules(host: Host) -> str:
-    return host.shell("firewall-cmd --policy=wg-office-in --list-rich-rules")
-
-
-def test_a_change_of_grants_leaves_what_others_have_set_at_run_time(installed: Host) -> None:
-    assert 'source address="10.70.0.5/32"' in rules(installed)
+def test_a_change_of_grants_leaves_firewalld_alone(installed: Host) -> None:
     installed.shell("firewall-cmd -q --zone=work --add-port=4321/tcp")
     installed.install(installed.description(plan("firewalld", f_may=False)))
-    assert 'source address="10.70.0.5/32"' not in rules(installed)
+    assert "10.70.0.5 : jump" not in installed.shell("nft list chain inet wg_office from-tunnel")
     assert installed.shell("firewall-cmd --zone=work --list-ports") == "4321/tcp"
-
-
-def test_what_was_changed_at_run_time_stands_after_a_reload(installed: Host) -> None:
-    before = rules(installed)
-    installed.shell("firewall-cmd -q --reload")
-    assert rules(installed) == before
-    assert 'source address="10.70.0.4/32"' in before
+    assert installed.shell("firewall-cmd --policy=wg-office-in --list-rich-rules") == ""
 
 
 def test_a_reload_of_firewalld_leaves_the_tunnel_its_way_past_the_iptables_of_others(installed: Host) -> None:
-    handed_over = "iptables-save | grep WG_OFFICE"
+    handed_over = "iptables-save | grep WG-OFFICE"
     before = installed.shell(handed_over)
     assert before
     installed.shell("firewall-cmd -q --reload")

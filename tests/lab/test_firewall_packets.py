@@ -1,4 +1,4 @@
-"""What the three backends do with packets, in network namespaces of this machine. Needs root, nft, iptables, conntrack and firewalld.
+"""What the judge does with packets beside other firewalls, in network namespaces. Needs root, nft, iptables, conntrack and firewalld.
 
 The full path through WireGuard, reboots and the host script is tested in the lab's virtual machine; here every rule meets packets.
 """
@@ -7,19 +7,24 @@ import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from firewalls import Loader, loader
 from netns import DEVICE, DEVICE6, OTHER_DEVICE, Net
 
-from wg_office.access import host_rules
+from wg_office.access import FirewallPolicy, reach_of
 from wg_office.model import Environment, Firewall
 
-BACKENDS = get_args(Firewall)
+OTHERS: tuple[Firewall, ...] = ("nftables", "docker", "firewalld")
+"""Nobody else, iptables as Docker and ufw use it, and firewalld."""
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 LAN_OF_E = {"site": "beijing"}
 PORTS_OF_F = {"site": "beijing", "hosts": [DEVICE], "ports": ["443/tcp", "8000-8010/tcp", "53/udp", "icmp"]}
+
+
+def host_rules(env: Environment, host: str) -> FirewallPolicy:
+    return reach_of(env).policies[host]
 
 
 def office(*, e: list[Any] | None = None, f: list[Any] | None = None, links: bool = True, **gateway: Any) -> Environment:
@@ -78,15 +83,21 @@ def hub() -> Iterator[Net]:
         yield net
 
 
-@pytest.fixture(params=BACKENDS)
-def at_gateway(request: pytest.FixtureRequest, gateway: Net, tmp_path: Path) -> Iterator[Loader]:
+@pytest.fixture(params=OTHERS)
+def beside(request: pytest.FixtureRequest, gateway: Net, tmp_path: Path) -> Iterator[Loader]:
     with loader(gateway, request.param, tmp_path) as made:
         yield made
 
 
-@pytest.fixture(params=BACKENDS)
-def at_hub(request: pytest.FixtureRequest, hub: Net, tmp_path: Path) -> Iterator[Loader]:
-    with loader(hub, request.param, tmp_path) as made:
+@pytest.fixture
+def at_gateway(gateway: Net, tmp_path: Path) -> Iterator[Loader]:
+    with loader(gateway, "nftables", tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def at_hub(hub: Net, tmp_path: Path) -> Iterator[Loader]:
+    with loader(hub, "nftables", tmp_path) as made:
         yield made
 
 
@@ -152,21 +163,21 @@ def test_gateway_lets_through_what_is_granted_and_is_silent_otherwise(at_gateway
     check_gateway(at_gateway.net)
 
 
-def test_rules_stand_after_the_firewall_was_loaded_and_reloaded_again(at_gateway: Loader) -> None:
-    at_gateway.load(host_rules(office(), "c"))
-    at_gateway.reload()
-    at_gateway.load(host_rules(office(), "c"))
-    check_gateway(at_gateway.net)
+def test_rules_stand_after_the_firewall_was_loaded_and_reloaded_again(beside: Loader) -> None:
+    beside.load(host_rules(office(), "c"))
+    beside.reload()
+    beside.load(host_rules(office(), "c"))
+    check_gateway(beside.net)
 
 
-def test_access_works_under_dockers_forward_drop_and_foreign_rules_stay(at_gateway: Loader) -> None:
-    net = at_gateway.net
-    at_gateway.load(host_rules(office(e=[]), "c"))
+def test_access_works_under_dockers_forward_drop_and_foreign_rules_stay(beside: Loader) -> None:
+    net = beside.net
+    beside.load(host_rules(office(e=[]), "c"))
     for tool in ("iptables", "ip6tables"):
         for rule in ("-P FORWARD DROP", "-N DOCKER-USER", "-A DOCKER-USER -j RETURN", "-I FORWARD -j DOCKER-USER"):
             net.run("host", [tool, *rule.split()])
     net.run("host", ["nft", "add table inet foreign { chain c { type filter hook forward priority 5; counter; }; }"])
-    at_gateway.load(host_rules(office(), "c"))
+    beside.load(host_rules(office(), "c"))
     check_gateway(net)
     rules = net.run("host", ["iptables-save", "-t", "filter"])
     assert [line for line in rules.splitlines() if "DOCKER" in line or ":FORWARD" in line] == [
@@ -176,16 +187,6 @@ def test_access_works_under_dockers_forward_drop_and_foreign_rules_stay(at_gatew
         "-A DOCKER-USER -j RETURN",
     ]
     assert "counter packets" in net.run("host", ["nft", "list", "table", "inet", "foreign"])
-
-
-def test_removal_leaves_nothing_and_foreign_rules_stay(at_gateway: Loader) -> None:
-    net = at_gateway.net
-    net.run("host", ["nft", "add table inet foreign { chain c { type filter hook forward priority 5; }; }"])
-    at_gateway.load(host_rules(office(return_path="masquerade"), "c"))
-    at_gateway.remove()
-    left = net.run("host", ["nft", "list", "ruleset"])
-    assert "foreign" in left
-    assert not [word for word in ("wg_office", "WG_OFFICE", "wg-office") if word in left]
 
 
 def test_published_port_of_a_container_is_no_way_around_the_rules(at_gateway: Loader) -> None:
@@ -250,16 +251,6 @@ def test_static_route_leaves_the_developers_own_address(at_gateway: Loader) -> N
     assert seen_by_device(at_gateway.net, "e", 443) == "10.70.0.4"
 
 
-def stream(net: Net, peer: str) -> tuple[socket.socket, socket.socket]:
-    """An open connection from that peer to the device, both ends."""
-    listener = next(item for item in net.listeners if item.getsockname()[1] == 443)
-    client = net.connect(peer, DEVICE, 443)
-    server, _ = listener.accept()
-    for end in (client, server):
-        end.settimeout(1)
-    return client, server
-
-
 def flows_through(client: socket.socket, server: socket.socket) -> bool:
     """Whether what the server sends arrives."""
     try:
@@ -272,7 +263,7 @@ def flows_through(client: socket.socket, server: socket.socket) -> bool:
 @pytest.mark.parametrize("return_path", ["static-route", "masquerade"])
 def test_withdrawn_connection_ends_while_its_server_keeps_sending_and_others_go_on(at_gateway: Loader, return_path: str) -> None:
     at_gateway.load(host_rules(office(return_path=return_path), "c"))
-    (of_e, to_e), (of_f, to_f) = stream(at_gateway.net, "e"), stream(at_gateway.net, "f")
+    (of_e, to_e), (of_f, to_f) = at_gateway.net.stream("e", DEVICE, 443), at_gateway.net.stream("f", DEVICE, 443)
     with of_e, to_e, of_f, to_f:
         assert flows_through(of_e, to_e)
         assert flows_through(of_f, to_f)
@@ -285,7 +276,7 @@ def test_withdrawn_connection_ends_while_its_server_keeps_sending_and_others_go_
 
 def test_withdrawn_port_ends_its_connection_and_not_the_other_of_the_same_developer(at_gateway: Loader) -> None:
     at_gateway.load(host_rules(office(), "c"))
-    of_e, to_e = stream(at_gateway.net, "e")
+    of_e, to_e = at_gateway.net.stream("e", DEVICE, 443)
     other = at_gateway.net.connect("e", DEVICE, 8005)
     listener = next(item for item in at_gateway.net.listeners if item.getsockname()[1] == 8005)
     to_other, _ = listener.accept()
@@ -309,7 +300,7 @@ def test_withdrawn_link_ends_its_connections(at_gateway: Loader) -> None:
 
 def test_both_ends_of_an_unknown_connection_are_told_that_it_is_over(at_gateway: Loader) -> None:
     at_gateway.load(host_rules(office(), "c"))
-    client, server = stream(at_gateway.net, "e")
+    client, server = at_gateway.net.stream("e", DEVICE, 443)
     with client, server:
         at_gateway.net.run("host", ["conntrack", "-F"])
         client.send(b"?")
@@ -322,7 +313,7 @@ def test_both_ends_of_an_unknown_connection_are_told_that_it_is_over(at_gateway:
 
 def test_mss_is_clamped_in_both_directions(at_gateway: Loader) -> None:
     at_gateway.load(host_rules(office(), "c"))
-    client, server = stream(at_gateway.net, "e")
+    client, server = at_gateway.net.stream("e", DEVICE, 443)
     with client, server:
         # 12 bytes of every segment are the timestamp option's.
         assert [end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) for end in (client, server)] == [1240 - 12, 1240 - 12]
@@ -331,7 +322,7 @@ def test_mss_is_clamped_in_both_directions(at_gateway: Loader) -> None:
 def test_mss_follows_the_tunnels_mtu(at_gateway: Loader) -> None:
     env = office()
     at_gateway.load(host_rules(env.model_copy(update={"network": env.network.model_copy(update={"mtu": 1420})}), "c"))
-    client, server = stream(at_gateway.net, "e")
+    client, server = at_gateway.net.stream("e", DEVICE, 443)
     with client, server:
         assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) == 1380 - 12
 
@@ -341,3 +332,79 @@ def test_forged_source_outside_the_vpn_is_dropped(at_gateway: Loader) -> None:
     at_gateway.net.ip("e", "addr add 172.16.9.9/32 dev wg")
     at_gateway.net.ip("host", "route add 172.16.9.9/32 dev wg0")
     assert at_gateway.net.tcp("e", DEVICE, 22, source="172.16.9.9") == "silence"
+
+
+# --- several networks of one site ------------------------------------------------------------------------------------------------------
+
+VLAN, BEHIND, PARTNER = "192.168.210.9", "10.20.0.9", "198.51.100.80"
+
+
+SEVERAL = [
+    {"cidr": "192.168.200.0/24", "address": "192.168.200.248", "interface": "lan0"},
+    {"cidr": "192.168.210.0/24", "address": "192.168.210.2", "return_path": "masquerade"},
+    {"cidr": "10.20.0.0/16", "via": DEVICE},
+    {"cidr": f"{PARTNER}/32", "via": "internet"},
+    {"cidr": "fd71::/64", "address": "fd71::1"},
+]
+
+
+def furnish(net: Net) -> None:
+    """Further networks at the host's LAN: d plays the router behind which one lies, and the way out to the partner."""
+    net.ip("host", "addr add 192.168.210.2/24 dev lan0", f"route add 10.20.0.0/16 via {DEVICE}", f"route add default via {DEVICE}")
+    net.ip("d", f"addr add {VLAN}/24 dev eth0", f"addr add {BEHIND}/32 dev lo", f"addr add {PARTNER}/32 dev lo")
+    # Neither the VLAN nor the partner knows a way back to the VPN: what is not masqueraded gets no answer.
+    net.ip("d", f"rule add from {VLAN} to 10.70.0.0/16 blackhole", f"rule add from {PARTNER} to 10.70.0.0/16 blackhole")
+    # Until its link-local address is no longer tentative, a router asks for no neighbour.
+    while any(net.run(name, ["ip", "-6", "addr", "show", "tentative"]) for name in ("host", "d")):
+        pass
+
+
+def sources_seen(net: Net, name: str, to: str) -> str:
+    """From whom d takes a connection of this peer to be."""
+    with net.inside("d"):
+        listener = socket.create_server((to, 7000))
+    with listener:
+        listener.settimeout(5)
+        with net.connect(name, to, 7000), listener.accept()[0] as accepted:
+            return str(accepted.getpeername()[0])
+
+
+def check_several(net: Net) -> None:
+    """Each of the networks is reached by whoever may, and by nobody else."""
+    found = net.probe(
+        {
+            "e to the LAN": lambda: net.tcp("e", DEVICE, 443),
+            "e to the VLAN": lambda: net.tcp("e", VLAN, 443),
+            "e behind the router": lambda: net.tcp("e", BEHIND, 443),
+            "e to the partner": lambda: net.tcp("e", PARTNER, 443),
+            "e to the LAN, IPv6": lambda: net.tcp("e", DEVICE6, 443),
+            "f to the VLAN, granted": lambda: net.tcp("f", VLAN, 443),
+            "f to the VLAN, another port": lambda: net.tcp("f", VLAN, 22),
+            "f behind the router": lambda: net.tcp("f", BEHIND, 443),
+            "f to the partner": lambda: net.tcp("f", PARTNER, 443),
+            "f to the LAN, IPv6": lambda: net.tcp("f", DEVICE6, 443),
+        }
+    )
+    refused = "prohibited" if net.host_address == "10.70.0.1" else "silence"
+    assert found == {name: "open" if name.startswith("e ") or name.endswith(", granted") else refused for name in found}
+    seen = {to: sources_seen(net, "e", to) for to in (DEVICE, BEHIND, VLAN, PARTNER)}
+    assert seen == {DEVICE: "10.70.0.4", BEHIND: "10.70.0.4", VLAN: "192.168.210.2", PARTNER: "192.168.200.248"}
+
+
+def test_gateway_serves_several_networks_and_masquerades_those_alone_that_need_it(at_gateway: Loader) -> None:
+    furnish(at_gateway.net)
+    some_ports = {"site": "beijing", "hosts": [VLAN], "ports": ["443/tcp"]}
+    at_gateway.load(host_rules(office(links=False, f=[some_ports], lan=None, lans=SEVERAL, access=[]), "c"))
+    check_several(at_gateway.net)
+
+
+def test_hub_serves_networks_of_its_own_as_a_gateway_does_and_no_others(at_hub: Loader) -> None:
+    furnish(at_hub.net)
+    some_ports = {"site": "cloud", "hosts": [VLAN], "ports": ["443/tcp"]}
+    env = office(links=False, e=["cloud"], f=[some_ports], lan={"cidr": "192.168.220.0/24", "address": "192.168.220.248"}, access=[])
+    hub = env.hub.model_dump(mode="json", exclude_defaults=True) | {"site": "cloud", "lans": SEVERAL}
+    at_hub.load(host_rules(env.model_copy(update={"hub": type(env.hub).model_validate(hub)}), "z"))
+    check_several(at_hub.net)
+    at_hub.net.ip("d", "addr add 172.16.5.5/32 dev lo")
+    assert at_hub.net.tcp("e", "172.16.5.5", 443) == "prohibited", "what is no network of its site stays closed"
+    assert at_hub.net.tcp("d", "10.70.0.4", 9000) == "silence", "its networks open nothing without a link"

@@ -16,7 +16,7 @@ import yaml
 from wg_office.handout import handout_page
 from wg_office.handout_page import qr_text
 from wg_office.model import Environment
-from wg_office.profiles import ClientKeys, best_profile, profiles, render_profile
+from wg_office.profiles import ClientKeys, best_of, profiles, render_profile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "profiles"
 KEYS = ClientKeys(
@@ -68,12 +68,12 @@ class Page:
 
 def page_of(case: str, developer_name: str) -> Page:
     env = Environment.model_validate(yaml.safe_load((GOLDEN / case / "environment.yaml").read_text(encoding="utf-8")))
-    developer = next(each for each in env.developers if each.name == developer_name)
-    keys = KEYS if developer.public_key is None else ClientKeys(KEYS.hub_public_key, KEYS.preshared_key)
-    made = profiles(env, developer)
+    client = next(each for each in env.clients if each.name == developer_name)
+    keys = KEYS if client.public_key is None else ClientKeys(KEYS.hub_public_key, KEYS.preshared_key)
+    made = profiles(env, client)
     confs = {profile.kind: render_profile(profile, keys) for profile in made}
     files = {profile.file_name: confs[profile.kind] for profile in made}
-    return Page(handout_page(env, developer, confs), files, confs[best_profile(env, developer).kind])
+    return Page(handout_page(env, client, confs), files, confs[best_of(client, made).kind])
 
 
 def chromium(tmp_path: Path, *arguments: str) -> str:

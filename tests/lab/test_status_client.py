@@ -1,4 +1,4 @@
-"""`python -m wg_office status` over real SSH to hosts of namespaces: what it says, how it ends, whom it dials and how often."""
+"""`python -m wg_office status`, `repair` and `revoke` over real SSH to hosts of namespaces: what they say, how they end, whom they dial."""
 
 import asyncio
 import json
@@ -16,7 +16,8 @@ from typing import Any
 import asyncssh
 import pytest
 from sandbox import Office, Sandbox
-from sshd import LOOPBACK, Sshd, free_port, new_key
+from sshd import BEHIND, LOOPBACK, Sshd, free_port, new_key
+from test_revoked import clean
 
 from wg_office.load import load
 from wg_office.plan import plan
@@ -34,7 +35,7 @@ gateways:
     site: shenzhen
     address: 192.0.2.2
     lan: {{cidr: 192.168.201.0/24, address: 192.168.201.247}}
-    ssh: {{host: 127.0.0.1, port: {a.port}, user: {a.user}, host_key: {a.host_key}, via: hub}}
+    ssh: {{host: 127.0.0.2, port: {a.port}, user: {a.user}, host_key: {a.host_key}, via: hub}}
 developers:
   - {{name: e, address: 192.0.2.4, access: [shenzhen]}}
 """
@@ -54,7 +55,16 @@ class Net:
         return self.servers["z"].folder / "client"
 
     def status(self, *arguments: str, file: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "wg_office", "status", str(file or self.file), "--timeout", "100", *arguments]
+        return self.run("status", str(file or self.file), *arguments, **variables)
+
+    def repair(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self.run("repair", str(self.file), "--key", str(self.key), *arguments, **variables)
+
+    def revoke(self, name: str, *arguments: str, file: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self.run("revoke", name, "--file", str(file or self.file), "--key", str(self.key), *arguments, **variables)
+
+    def run(self, verb: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "wg_office", verb, "--timeout", "100", *arguments]
         inherited = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
         clone = str(Path(__file__).resolve().parents[2])
         return subprocess.run(
@@ -87,14 +97,20 @@ def served(folder: Path, sandbox: Sandbox) -> Sshd:
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
-    folder = tmp_path_factory.mktemp("net")
+    with serving(tmp_path_factory.mktemp("net")) as made:
+        yield made
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Net]:
+    """Both hosts with the environment installed, and their servers."""
     with ExitStack() as stack:
         sandboxes = {name: stack.enter_context(Sandbox(address)) for name, address in ADDRESSES.items()}
         servers = {name: served(folder / name, sandbox) for name, sandbox in sandboxes.items()}
         for server in servers.values():
             server.start()
             stack.callback(server.stop)
-            (server.folder / "authorized_keys").write_text((servers["z"].folder / "client.pub").read_text())
+            let_operator_in(server, servers["z"])
         file = folder / "office.yaml"
         file.write_text(ENVIRONMENT.format(**servers))
         environment = load(file)
@@ -102,6 +118,21 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
         for host in hosts.values():
             host.install()
         yield Net(file, servers, hosts)
+
+
+def let_operator_in(server: Sshd, hub: Sshd) -> None:
+    """By the one key that they have at the hub."""
+    (server.folder / "authorized_keys").write_text((hub.folder / "client.pub").read_text())
+
+
+@contextmanager
+def unreachable(net: Net, name: str) -> Iterator[None]:
+    net.servers[name].stop()
+    try:
+        yield
+    finally:
+        net.servers[name].start()
+        let_operator_in(net.servers[name], net.servers["z"])
 
 
 # ---- all well -------------------------------------------------------------------------------------------------------
@@ -173,8 +204,33 @@ def test_a_changed_file_is_an_up_that_is_due_and_ends_with_3(net: Net) -> None:
     assert done.returncode == 3
     assert [line for line in done.stdout.splitlines() if line.startswith(("z:", "a:"))] == [
         "z: up due: peer g is in the file and not let in yet: pulumi up",
-        "z: up due: differs from the file in /etc/systemd/network/50-wg0.netdev: pulumi up",
+        "z: up due: differs from the file in /run/systemd/network/50-wg0.netdev: pulumi up",
     ]
+
+
+UNMANAGED = """  - {name: m, site: depot, address: 192.0.2.9, managed: "no", lan: {cidr: 192.168.202.0/24, address: 192.168.202.2}}
+developers:"""
+
+
+def test_a_gateway_that_nobody_logs_in_to_has_a_row_after_what_the_hub_says_of_it(net: Net) -> None:
+    file, before = net.with_text("device", "developers:", UNMANAGED), net.hosts["z"]
+    done = net.status("--key", str(net.key), file=file)
+    assert done.returncode == 3
+    assert "m: up due: hub z does not let it in yet: pulumi up" in done.stdout.splitlines()
+    environment = load(file)
+    Office(before.sandbox, environment, next(host for host in plan(environment) if host.name == "z")).install()
+    try:
+        done = net.status("--key", str(net.key), file=file)
+        data = json.loads(net.status("--key", str(net.key), "--json", file=file).stdout)
+        repaired = net.run("repair", str(file), "--key", str(net.key), PATH="/usr/bin:/bin")
+    finally:
+        before.install()
+    assert done.returncode == 4
+    assert [line for line in done.stdout.splitlines() if line.startswith(("z:", "m:"))] == [
+        "m: trouble: does not answer a ping of hub z (192.0.2.9)"
+    ], "and it has just shaken hands"
+    assert [(host["name"], host["role"]) for host in data["hosts"]] == [("z", "hub"), ("a", "gateway"), ("m", "unmanaged gateway")]
+    assert "no host that answered needs a repair" in repaired.stdout
 
 
 # ---- repair ---------------------------------------------------------------------------------------------------------
@@ -192,24 +248,165 @@ def test_repair_sets_a_stamp_for_the_drifted_host_alone(net: Net, drifted: str, 
     program = tmp_path / "pulumi"
     program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{tmp_path}/called\n')
     program.chmod(0o755)
-    done = net.status("--key", str(net.key), "--repair", "--stack", "org/x", PATH=f"{tmp_path}:{os.environ['PATH']}")
-    assert done.returncode == 4
+    done = net.repair("--stack", "org/x", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert done.returncode == 0
     *words, setting, last = (tmp_path / "called").read_text().splitlines()
     assert words == ["config", "set-all", "--stack", "org/x", "--path", "--plaintext"]
     assert re.fullmatch(r'repair\["a"\]=\d{8}T\d{6}Z', setting)
     assert last == "--non-interactive"
-    assert "the next `pulumi up --stack org/x` repairs a" in done.stderr
+    assert "the next `pulumi up --stack org/x` repairs a" in done.stdout
 
 
 def test_without_pulumi_repair_prints_the_command(net: Net, drifted: str) -> None:
-    done = net.status("--key", str(net.key), "--repair", PATH="/usr/bin:/bin")
-    assert done.returncode == 4
+    done = net.repair(PATH="/usr/bin:/bin")
+    assert done.returncode == 1
     assert re.search(r"""By hand: pulumi config set-all --stack office --path --plaintext 'repair\["a"\]=\w+'\n""", done.stderr)
 
 
 def test_repair_of_a_healthy_network_asks_pulumi_for_nothing(net: Net) -> None:
-    done = net.status("--key", str(net.key), "--repair", PATH="/usr/bin:/bin")
+    done = net.repair(PATH="/usr/bin:/bin")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "no host that answered needs a repair\n", "")
+
+
+# ---- revoke ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def to_revoke(net: Net) -> Iterator[Net]:
+    """Afterwards nobody is revoked."""
+    yield net
+    for host in net.hosts.values():
+        clean(host)
+
+
+def refusing_e(net: Net) -> list[str]:
+    return [name for name, host in net.hosts.items() if "ip saddr 192.0.2.4 drop" in host.sandbox.shell("nft list ruleset")]
+
+
+def test_revoke_has_all_hosts_refuse_a_developer_without_pulumi_and_status_says_what_is_left_to_do(to_revoke: Net) -> None:
+    net = to_revoke
+    done = net.revoke("e", PATH="/usr/bin:/bin")
     assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "z: refused: refuses e (192.0.2.4)\na: refused: refuses e (192.0.2.4)\n"
+        f"next: take e out of {net.file}, or give it a new key (rotation, public_key), and pulumi up; "
+        "`status` says so until then\n"
+    )
+    assert refusing_e(net) == ["z", "a"]
+    assert net.hosts["z"].public("e") not in net.hosts["z"].sandbox.shell("wg show wg0 dump")
+    said = net.status("--key", str(net.key))
+    assert said.returncode == 4
+    left_to_do = "trouble: e is revoked, and still in the file: take it out, or give it a new key (rotation, public_key), then pulumi up"
+    assert [line for line in said.stdout.splitlines() if line.startswith(("z:", "a:"))] == [f"z: {left_to_do}", f"a: {left_to_do}"]
+    without = net.file.with_name("without.yaml")
+    without.write_text(net.file.read_text().partition("developers:")[0])
+    assert (
+        "z: up due: e is revoked, and no longer in the file: pulumi up, which ends the revocation"
+        in net.status("--key", str(net.key), file=without).stdout
+    )
+
+
+def test_the_json_of_revoke_says_the_same(to_revoke: Net) -> None:
+    done = to_revoke.revoke("e", "--json")
+    data = json.loads(done.stdout)
+    assert (done.returncode, data["exit_status"]) == (0, 0)
+    assert [(host["host"], host["outcome"], host["addresses"]) for host in data["hosts"]] == [
+        (name, "refused", {"e": ["192.0.2.4"]}) for name in ("z", "a")
+    ]
+
+
+def test_a_gateway_that_cannot_be_told_is_named_and_the_hub_refuses_all_the_same(to_revoke: Net) -> None:
+    net = to_revoke
+    with unreachable(net, "a"):
+        done = net.revoke("e")
+    assert done.returncode == 5
+    assert refusing_e(net) == ["z"]
+    assert re.search(r"^a: failed: \S+ cannot be reached from", done.stdout, re.MULTILINE)
+    assert "hub z stands between e and a; run this again when they can be reached\n" in done.stdout
+    assert net.revoke("e").returncode == 0
+    assert refusing_e(net) == ["z", "a"]
+
+
+def test_a_hub_that_cannot_be_told_keeps_no_gateway_from_it(to_revoke: Net) -> None:
+    """The gateway is reached by a way of its own."""
+    net = to_revoke
+    direct = net.with_text("direct", ", via: hub", "")
+    text = direct.read_text().replace(f"port: {net.servers['z'].port},", f"port: {free_port()},")
+    direct.write_text(text)
+    done = net.revoke("e", file=direct)
+    assert done.returncode == 5
+    assert refusing_e(net) == ["a"]
+    assert "hub z may still let e in: run this again until it ends with 0." in done.stdout
+    assert "a: trouble: e is revoked here and not at hub z" in net.status("--key", str(net.key)).stdout
+
+
+def test_gateways_are_told_the_addresses_that_the_hub_has_and_not_those_of_a_newer_file(to_revoke: Net) -> None:
+    newer = to_revoke.with_text("newer", "address: 192.0.2.4,", "address: 192.0.2.44,")
+    assert to_revoke.revoke("e", file=newer).returncode == 0
+    assert refusing_e(to_revoke) == ["z", "a"]
+
+
+def test_whom_the_hub_does_not_know_is_not_refused_anywhere_and_ends_with_4(to_revoke: Net) -> None:
+    more = to_revoke.with_text("more", "access: [shenzhen]}", "access: [shenzhen]}\n  - {name: g, address: 192.0.2.6}")
+    done = to_revoke.revoke("g", file=more)
+    assert (done.returncode, done.stdout.splitlines()) == (
+        4,
+        [
+            "z: unknown: knows no g: it was not let in yet, or `pulumi up` has taken it out",
+            f"take g out of {more}, so that no later `pulumi up` lets it in",
+        ],
+    )
+
+
+def test_a_revocation_is_lifted_at_gateways_alone_and_not_while_the_hub_has_the_key(to_revoke: Net) -> None:
+    net = to_revoke
+    net.revoke("e")
+    done = net.revoke("e", "--lift")
+    assert done.returncode == 5
+    assert (
+        "e still has the key that was revoked: give it a new one in the environment file (rotation, public_key), and run 'pulumi up'"
+        in done.stdout
+    )
+    assert refusing_e(net) == ["z", "a"]
+    clean(net.hosts["z"])
+    assert "a: trouble: e is revoked here and not at hub z: if its key was renewed" in net.status("--key", str(net.key)).stdout
+    assert net.revoke("e", "--lift").stdout == "z: lifted: no longer refuses e\na: lifted: no longer refuses e\n"
+    assert refusing_e(net) == []
+
+
+# ---- the operator's key ---------------------------------------------------------------------------------------------
+
+
+def test_a_key_with_a_passphrase_is_told_to_go_to_the_agent(net: Net, tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", tmp_path / "locked"], check=True)
+    before = net.dials
+    done = net.status("--key", str(tmp_path / "locked"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "has a passphrase, which the program cannot ask for: `ssh-add` the key" in done.stderr
+    assert net.dials == before
+
+
+@pytest.fixture
+def stacks_file(net: Net) -> Iterator[Path]:
+    """The environment file lies in a Pulumi project; the file of its stack is still to be written."""
+    project = net.file.with_name("Pulumi.yaml")
+    project.write_text("name: wg-office\n")
+    settings = net.file.with_name("Pulumi.office.yaml")
+    yield settings
+    project.unlink()
+    settings.unlink(missing_ok=True)
+
+
+def test_the_stacks_key_is_found_without_pulumi(net: Net, stacks_file: Path) -> None:
+    stacks_file.write_text(f"config:\n  wg-office:sshKeyFile: {net.key.relative_to(net.file.parent)}\n")
+    done = net.status(PATH="/usr/bin:/bin")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_a_key_on_the_command_line_counts_more_than_the_stacks(net: Net, stacks_file: Path) -> None:
+    stacks_file.write_text("config:\n  wg-office:sshKeyFile: /nowhere\n")
+    assert "/nowhere: No such file" in net.status().stderr
+    assert net.status("--key", str(net.key)).returncode == 0
 
 
 # ---- who cannot be asked --------------------------------------------------------------------------------------------
@@ -223,13 +420,11 @@ def failure(data: dict[str, Any], name: str) -> str:
 
 
 def test_a_gateway_that_the_hub_does_not_reach_is_a_row(net: Net) -> None:
-    net.servers["a"].stop()
-    try:
+    with unreachable(net, "a"):
         data = net.asked()
-    finally:
-        net.servers["a"].start()
     assert data["exit_status"] == 5
-    assert failure(data, "a").startswith(f"{net.servers['a'].user}@{LOOPBACK}:{net.servers['a'].port} cannot be reached from the hub.")
+    hub, a = net.servers["z"], net.servers["a"]
+    assert failure(data, "a").startswith(f"{a.user}@{BEHIND}:{a.port} cannot be reached from {hub.user}@{LOOPBACK}:{hub.port}.")
     assert data["hosts"][0]["state"] == "well"
 
 

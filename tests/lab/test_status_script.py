@@ -12,7 +12,7 @@ from sandbox import Office, Sandbox
 
 from wg_office import hostscript
 from wg_office.load import load
-from wg_office.plan import hub_plan
+from wg_office.plan import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 STRANGER = "c3RyYW5nZXJzdHJhbmdlcnN0cmFuZ2Vyc3RyYW5nZTE="
@@ -23,7 +23,7 @@ CURRENT, DUMP = "/etc/wg-office/current", "/run/stand-in/wg/wg0"
 def host() -> Iterator[Office]:
     environment = load(ROOT / "configs" / "dev.yaml", require_host_keys=False)
     with Sandbox("203.0.113.10/24") as sandbox:
-        office = Office(sandbox, environment, hub_plan(environment))
+        office = Office(sandbox, environment, plan(environment)[0])
         office.install()
         yield office
 
@@ -62,7 +62,7 @@ class TestFilesAndSettings:
         assert said.endswith(f"\ndescription\n{host.description()}")
 
     def test_a_changed_file_is_named(self, host: Office, generation: str) -> None:
-        file = f"{generation}/files/etc/sysctl.d/50-wg-office.conf"
+        file = f"{generation}/files/run/sysctl.d/50-wg-office.conf"
         assert breaks(host, f"echo '# mine' >>{file}") == [f"file {file} was changed"]
 
     def test_a_changed_script_is_named(self, host: Office, generation: str) -> None:
@@ -72,9 +72,31 @@ class TestFilesAndSettings:
         file = f"{generation}/files/etc/systemd/system/wg-office.service"
         assert breaks(host, f"chmod 0666 {file}") == [f"file {file} has mode 0666, not 0644"]
 
+    @pytest.mark.parametrize("path", ["wg-office", "files/nftables.nft", "description"])
+    def test_whose_a_file_is_counts(self, host: Office, generation: str, path: str) -> None:
+        lines = breaks(host, f"chown 65534:65534 {generation}/{path}")
+        host.sandbox.shell(f"chown root:root {generation}/{path}")
+        assert lines == [f"file {generation}/{path} belongs to nobody:nogroup, not root:root"]
+
+    def test_a_program_that_others_may_write_is_named(self, host: Office, generation: str) -> None:
+        lines = breaks(host, f"chmod 0666 {generation}/wg-office")
+        host.sandbox.shell(f"chmod 0644 {generation}/wg-office")
+        assert lines == [f"file {generation}/wg-office has mode 0666: others may write to it"]
+
+    def test_a_later_file_that_takes_a_setting_back_is_seen_before_the_next_start(self, host: Office) -> None:
+        (line,) = breaks(host, "echo 'net.ipv4.ip_forward=0' >/etc/sysctl.d/99-mine.conf")
+        host.sandbox.shell("rm /etc/sysctl.d/99-mine.conf")
+        assert line.startswith("sysctl net.ipv4.ip_forward will be 0, not as we need it, when all settings are read again")
+        assert " /etc/sysctl.d/99-mine.conf says so " in line
+
     def test_a_link_that_became_a_file_is_named(self, host: Office) -> None:
-        name = "/etc/systemd/network/50-wg0.network"
+        name = "/run/systemd/network/50-wg0.network"
         assert breaks(host, f"rm {name} && echo '[Match]' >{name}") == [f"file {name} was replaced"]
+
+    def test_a_file_that_networkd_would_prefer_is_named(self, host: Office) -> None:
+        name = "/etc/systemd/network/50-wg0.netdev"
+        assert breaks(host, f"echo '[NetDev]' >{name}") == [f"file {name} comes before ours"]
+        host.sandbox.shell(f"rm {name}")
 
     def test_a_link_that_is_gone_is_named(self, host: Office) -> None:
         name = "/etc/systemd/networkd.conf.d/50-wg-office.conf"
@@ -99,6 +121,22 @@ class TestFilesAndSettings:
     def test_a_tunnel_that_networkd_let_go_is_told(self, host: Office) -> None:
         assert breaks(host, "touch /run/stand-in/unmanaged") == ["systemd-networkd does not manage wg0"]
 
+    def test_a_tunnel_in_a_vrf_is_named(self, host: Office) -> None:
+        # the kernel here has no VRF; a bridge shows the same in /sys
+        taken = "ip link add vrf0 type bridge; ip link set wg0 master vrf0"
+        assert breaks(host, taken) == ["interface wg0 is in another one (a VRF?), under whose name the rules do not judge it"]
+
+    def test_a_missing_prohibition_is_named(self, host: Office) -> None:
+        line = "routing rule iif wg0 fwmark 0/0x40000000 prohibit is missing (IPv6)"
+        assert breaks(host, "ip -6 rule del priority 10") == [line]
+
+    def test_rules_that_only_the_host_knows_are_compared_too(self, host: Office, generation: str) -> None:
+        file = f"{generation}/files/host.nft"
+        lines = breaks(host, f"sed -i 's/ drop$/ accept/' {file}")
+        host.sandbox.shell(f"sed -i 's/ accept$/ drop/' {file}")
+        assert lines[0] == f"file {file} was changed"
+        assert lines[1].startswith("firewall rules differ (2 missing, 2 more): meta nfproto ipv4 iifname")
+
     def test_a_rule_that_is_gone_is_shown(self, host: Office) -> None:
         (line,) = breaks(host, "nft flush chain inet wg_office clamp")
         assert line.startswith('firewall rules differ (4 missing, 0 more): iifname "wg0" meta nfproto ipv4 tcp flags')
@@ -108,7 +146,7 @@ class TestFilesAndSettings:
         assert line == "firewall rules differ (4 missing, 1 more): accept is not ours"
 
     def test_all_of_it_is_repaired_by_one_apply(self, host: Office) -> None:
-        assert len(host.drift()) == 12
+        assert len(host.drift()) == 14
         host.install(repair="1")
         assert host.drift() == []
 
@@ -178,7 +216,7 @@ class TestTunnel:
         ("ip link set wg0 down", {"interface wg0 is down"}),
         ("ip address del 10.70.0.1/16 dev wg0", {"address 10.70.0.1/16 is missing on wg0"}),
         ("rm -r /etc/wg-office/keys", {"key file /etc/wg-office/keys/"}),
-        (f"rm $(readlink -f {CURRENT}/files/etc/systemd/network/50-wg0.netdev)", {"/50-wg0.netdev is missing"}),
+        (f"rm $(readlink -f {CURRENT}/files/run/systemd/network/50-wg0.netdev)", {"/50-wg0.netdev is missing"}),
         (f"rm {CURRENT}/description", {"/description is missing"}),
         (f"rm -r $(readlink -f {CURRENT})", set()),
         ("rm -r /etc/wg-office", set()),

@@ -44,3 +44,15 @@ def test_terminal_table_cuts_nothing_off() -> None:
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(table(office()))
     assert "…" not in console.export_text()
+
+
+def test_what_a_masquerading_site_opens_is_marked_until_its_lan_has_the_route() -> None:
+    """A row without the mark would promise what cannot be: masquerading serves answers alone."""
+    env = office()
+    opener = env.gateway_of("shenzhen")
+    masquerading = opener.model_copy(update={"return_path": "masquerade", "router": None, "devices": ()})
+    marked = env.model_copy(update={"gateways": tuple(masquerading if each is opener else each for each in env.gateways)})
+    plain = rows(env)
+    changed = [(was, now) for was, now in zip(plain, rows(marked), strict=True) if was != now]
+    assert {was.who for was, _ in changed} == {"site shenzhen (192.168.201.0/24)"}
+    assert {now.on.removeprefix(was.on) for was, now in changed} == {", once its LAN has the route"}

@@ -8,17 +8,17 @@ import pytest
 from netaddr import IPAddress, IPNetwork
 from test_render import environment, keys_of
 
-from wg_office.changes import admits, disruptions, severs
+from wg_office.changes import admits, disruptions, severs, way, what_developers_lose
 from wg_office.description import Description, read
 from wg_office.fields import Endpoint
 from wg_office.grants import HostGrant, PortRange
 from wg_office.keys import names, private_key
-from wg_office.model import Developer, Environment
+from wg_office.model import Developer, Environment, Gateway
 from wg_office.plan import plan
 from wg_office.render import Keys, Scripts, render_description
 
 ARTICLE = environment("article")
-SCRIPTS = Scripts(host="# key=value in a script says nothing\n", flows="")
+SCRIPTS = Scripts(host="# key=value in a script says nothing\n", flows="", after_load="")
 
 
 def described(env: Environment, host: str, keys: Keys | None = None) -> Description:
@@ -37,14 +37,15 @@ def with_hub(**changes: Any) -> Environment:
 
 
 def new_key_of(name: str) -> Keys:
-    return keys_of(ARTICLE) | {name: names("another secret", private_key("another secret"))}
+    return {**keys_of(ARTICLE), name: names("another secret", private_key("another secret"))}
 
 
 def over_the_tunnel(env: Environment) -> Environment:
     """Gateway c behind the hub."""
-    gateways = [
-        each.model_copy(update={"ssh": each.ssh.model_copy(update={"via": "hub"})}) if each.name == "c" else each for each in env.gateways
-    ]
+    gateway = env.peer("c")
+    assert isinstance(gateway, Gateway)
+    behind = gateway.model_copy(update={"ssh": gateway.ssh.model_copy(update={"host": str(gateway.address), "via": "hub"})})
+    gateways = [behind if each.name == "c" else each for each in env.gateways]
     return env.model_copy(update={"gateways": tuple(gateways)})
 
 
@@ -68,6 +69,16 @@ moved = partial(with_gateway, 1)
             "z",
             partial(described, ARTICLE, "z", new_key_of("e")),
             "the key of e, developer changes, and its session ends until both sides know",
+        ),
+        (
+            "z",
+            partial(described, ARTICLE, "z", new_key_of("c")),
+            "the key of c, gateway of beijing changes, and its session ends until both sides know",
+        ),
+        (
+            "c",
+            partial(described, ARTICLE, "c", new_key_of("c")),
+            "its key changes, and everybody's session ends until the other side knows",
         ),
         ("z", lambda: described(with_hub(address=IPAddress("10.70.9.9")), "z"), "its address 10.70.0.1/16 goes"),
         (
@@ -122,6 +133,46 @@ def larger_packets() -> Environment:
 @pytest.mark.parametrize("host", ["z", "c"])
 def test_gentle_changes_are_not_worth_a_word(gentle: Callable[[], Environment], host: str) -> None:
     assert disruptions(described(ARTICLE, host), described(gentle(), host)) == ()
+
+
+def without_developers() -> Environment:
+    return ARTICLE.model_copy(update={"developers": ()})
+
+
+def test_developers_who_are_deleted_together_take_their_keys_along_and_that_is_said() -> None:
+    assert what_developers_lose(described(ARTICLE, "z"), described(without_developers(), "z")) == (
+        "2 developers go (e, f), and their keys with them for good: who comes back needs a new file",
+    )
+
+
+def test_the_last_developer_s_keys_are_worth_a_word_and_one_of_several_is_not() -> None:
+    one = without_e()
+    assert "keys with them for good" in what_developers_lose(described(one, "z"), described(without_developers(), "z"))[0]
+    assert what_developers_lose(described(ARTICLE, "z"), described(one, "z")) == ()
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (lambda: described(ARTICLE, "z", new_key_of("z")), "its key changes, and every developer needs a new file"),
+        (
+            lambda: described(with_hub(endpoint=Endpoint(IPAddress("203.0.113.10"), 51999)), "z"),
+            "its port changes, and every developer needs a new file",
+        ),
+        (lambda: described(ARTICLE, "z", new_key_of("e")), "e needs a new file"),
+        (lambda: described(ARTICLE, "z", {**new_key_of("e"), "f": new_key_of("f")["f"]}), "e, f need a new file"),
+    ],
+)
+def test_whose_file_no_longer_fits_is_said(after: Callable[[], Description], said: str) -> None:
+    [clause] = what_developers_lose(described(ARTICLE, "z"), after())
+    assert clause.startswith(said)
+    assert "wg_office handout" in clause
+
+
+@pytest.mark.parametrize("gentle", [lambda: ARTICLE, without_e, with_a_newcomer, another_prefix, larger_packets])
+def test_gentle_changes_cost_developers_nothing(gentle: Callable[[], Environment]) -> None:
+    assert what_developers_lose(described(ARTICLE, "z"), described(gentle(), "z")) == ()
+    assert what_developers_lose(described(ARTICLE, "c", new_key_of("z")), described(gentle(), "c")) == ()
 
 
 def test_a_router_has_no_tunnel_to_interrupt() -> None:
@@ -185,3 +236,56 @@ def test_gentle_changes_go_over_the_tunnel(gentle: Callable[[], Environment]) ->
     after = over_the_tunnel(gentle())
     assert severs(described(BEHIND, "c"), described(after, "c"), True) == ()
     assert severs(described(BEHIND, "z"), described(after, "z"), False) == ()
+
+
+# --- the excerpt that travels with the keys -----------------------------------------------------------------------------------------------
+
+
+def excerpt(description: Description) -> Description:
+    return read(way(description, ARTICLE.hub.address))
+
+
+@pytest.mark.parametrize("host", ["z", "c"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        lambda host: described(BEHIND, host),
+        lambda host: described(ARTICLE, host),
+        lambda host: described(BEHIND, host, new_key_of("z")),
+        lambda host: described(BEHIND, host, new_key_of("c")),
+        lambda host: described(over_the_tunnel(moved(address=IPAddress("10.70.0.9"))), host),
+        lambda host: described(over_the_tunnel(with_hub(endpoint=Endpoint(IPAddress("203.0.113.10"), 51999))), host),
+        lambda host: described(BEHIND.model_copy(update={"gateways": BEHIND.gateways[:1], "developers": ()}), "z"),
+        lambda host: described(over_the_tunnel(with_a_newcomer()), host),
+    ],
+)
+def test_the_excerpt_is_refused_for_the_same_reasons_as_the_whole(host: str, after: Callable[[str], Description]) -> None:
+    before, changed, through_hub = described(BEHIND, host), after(host), host == "c"
+    assert severs(excerpt(before), excerpt(changed), through_hub) == severs(before, changed, through_hub)
+
+
+def test_the_excerpt_lets_the_hub_in_as_the_whole_does() -> None:
+    granted = with_hub(access=(HostGrant(host="c", ports=(PortRange("tcp", 20, 22),)),))
+    for env, let_in in ((granted, True), (ARTICLE, False)):
+        assert admits(excerpt(described(env, "c")), env.hub.address, IPAddress("10.70.0.3"), 22) is let_in
+
+
+@pytest.mark.parametrize("host", ["z", "c"])
+@pytest.mark.parametrize("gentle", [without_e, with_a_newcomer, larger_packets])
+def test_the_excerpt_does_not_change_with_developers_and_what_they_may(host: str, gentle: Callable[[], Environment]) -> None:
+    assert way(described(ARTICLE, host), ARTICLE.hub.address) == way(described(gentle(), host), ARTICLE.hub.address)
+
+
+NAMED = with_hub(endpoint=Endpoint("vpn.example.org", 51820))
+
+
+def test_a_name_in_place_of_an_address_ends_nothing_and_is_allowed_over_the_tunnel() -> None:
+    before, after = described(over_the_tunnel(ARTICLE), "c"), described(over_the_tunnel(NAMED), "c")
+    assert disruptions(before, after) == ()
+    assert severs(before, after, True) == ()
+
+
+def test_an_address_in_place_of_a_name_is_told_and_refused_over_the_tunnel() -> None:
+    before, after = described(over_the_tunnel(NAMED), "c"), described(over_the_tunnel(ARTICLE), "c")
+    assert any("the endpoint of z, the hub changes" in clause for clause in disruptions(before, after))
+    assert any("the hub's endpoint changes, over which it is reached" in reason for reason in severs(before, after, True))

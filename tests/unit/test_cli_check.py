@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,11 +19,18 @@ BAD = FAULTS / "lan-overlaps-lan.yaml"
 run = CliRunner().invoke
 
 
-def test_a_right_file_gets_one_line_and_status_0() -> None:
-    result = run(app, ["check", str(GOOD)])
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    """The example by itself: with no others beside it, and no past."""
+    return Path(shutil.copy(GOOD, tmp_path))
+
+
+def test_a_right_file_gets_what_it_holds_and_where_its_private_keys_are_and_status_0(good: Path) -> None:
+    result = run(app, ["check", str(good)])
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == (
-        f"{GOOD}: product is fine: hub hub, 2 gateways (north at beijing, south at shenzhen), 4 developers (ops1, dev1, dev2, guest)\n"
+        f"{good}: product is fine: hub hub, 2 gateways (north at beijing, south at shenzhen), 4 developers (ops1, dev1, dev2, guest)\n"
+        f"{good}: private keys in the state: 7 of 7 (hub, north, south, ops1, dev1, dev2, guest)\n"
     )
 
 
@@ -58,12 +66,13 @@ def test_warnings_do_not_change_the_status(tmp_path: Path) -> None:
     )
 
 
-def test_json_has_every_fault_with_its_place() -> None:
-    result = run(app, ["check", "--json", str(BAD), str(GOOD)])
-    bad, good = json.loads(result.stdout)
+def test_json_has_every_fault_with_its_place(good: Path) -> None:
+    result = run(app, ["check", "--json", str(BAD), str(good)])
+    bad, right = json.loads(result.stdout)
     assert (result.exit_code, result.stderr) == (1, "")
     assert [(fault["line"], fault["path"]) for fault in bad["faults"]] == [(18, "gateways[1].lan.cidr")]
-    assert good == {"file": str(GOOD), "environment": "product", "faults": [], "warnings": []}
+    held = ["hub", "north", "south", "ops1", "dev1", "dev2", "guest"]
+    assert right == {"file": str(good), "environment": "product", "private_keys_in_state": held, "faults": [], "warnings": []}
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["check", "--no-such-option"], ["no-such-command"], []])

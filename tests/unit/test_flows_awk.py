@@ -161,6 +161,47 @@ def test_addresses_of_the_running_system_may_be_added_with_their_prefix_length(t
     assert ended(tmp_path, flow, flows=FLOWS + "local 203.0.113.10/24\n") == []
 
 
+KNOWN_AS = FLOWS + "alias 10.99.7.0/24 192.168.200.0/24\nallow 192.168.200.0/24 10.70.0.5/32 tcp 9000-9000\n"
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        tcp("10.70.0.5", "10.99.7.244", 22, reached=D),
+        tcp("10.70.0.5", "10.99.7.244", 22, reached=D, seen_as="192.168.200.248"),
+        tcp("10.70.0.4", "10.70.0.3", 8080, reached=D, reached_port=80),
+        tcp(D, "10.70.0.5", 9000, seen_as="10.99.7.244"),
+    ],
+    ids=["arriving", "masqueraded", "by a port of the gateway's own", "leaving"],
+)
+def test_connection_by_an_alias_stays_and_ends_when_that_is_another_or_gone(tmp_path: Path, flow: str) -> None:
+    assert ended(tmp_path, flow, flows=KNOWN_AS, before=KNOWN_AS) == []
+    own_port = "8080" in flow
+    for flows in (FLOWS, KNOWN_AS.replace("10.99.7.", "10.98.7.")):
+        assert len(ended(tmp_path, flow, flows=flows, before=KNOWN_AS)) == (0 if own_port else 1)
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [tcp("10.70.0.5", D, 22), tcp("10.70.0.5", D, 22, seen_as="192.168.200.248"), tcp(D, "10.70.0.5", 9000)],
+    ids=["arriving", "masqueraded", "leaving"],
+)
+def test_connection_by_a_lans_own_prefix_ends_when_that_gets_an_alias(tmp_path: Path, flow: str) -> None:
+    assert ended(tmp_path, flow) == []
+    assert len(ended(tmp_path, flow, flows=KNOWN_AS, before=FLOWS)) == 1
+
+
+def test_connection_by_an_alias_whose_permission_is_gone_ends_by_the_address_that_the_sender_used(tmp_path: Path) -> None:
+    flow = tcp("10.70.0.5", "10.99.7.244", 22, reached=D)
+    flows = KNOWN_AS.replace("tcp 22-22", "tcp 23-23")
+    assert ended(tmp_path, flow, flows=flows, before=KNOWN_AS) == ["-f ipv4 -p tcp -s 10.70.0.5 -d 10.99.7.244 --sport 40000 --dport 22"]
+
+
+def test_connection_of_the_lans_router_that_has_nothing_to_do_with_the_tunnel_is_left_alone(tmp_path: Path) -> None:
+    flow = tcp("192.168.200.9", "198.51.100.9", 443, seen_as="203.0.113.9")
+    assert ended(tmp_path, flow, flows=KNOWN_AS, before=FLOWS) == []
+
+
 def test_a_thousand_developers_and_many_connections_take_no_time_to_speak_of(tmp_path: Path) -> None:
     people = [f"10.70.{1 + n // 250}.{n % 250 + 1}" for n in range(1000)]
     flows = FLOWS + "".join(f"allow {address}/32 192.168.{lan}.0/24 any\n" for address in people for lan in (200, 202, 203))

@@ -19,8 +19,8 @@ import yaml
 
 from wg_office.handout import HandoutError, QrTooLongError, handout_page, handout_zip, run_handout, write_secret
 from wg_office.handout_page import QR_LONGEST, qr_svg, qr_text
-from wg_office.handout_texts import EVIDENCE, GUIDES, TROUBLE
-from wg_office.model import Developer, Environment
+from wg_office.handout_texts import EVIDENCE, GUIDES, HUB_IS_SILENT, NO_HANDSHAKE, NOT_CARRIED, OTHER_PORTS, TROUBLE
+from wg_office.model import Client, Environment
 from wg_office.profiles import MISSING_PRIVATE_KEY, ClientKeys, profiles, render_profile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "profiles"
@@ -35,8 +35,8 @@ def environment(case: str, **changes: Any) -> Environment:
     return Environment.model_validate(yaml.safe_load((GOLDEN / case / "environment.yaml").read_text(encoding="utf-8")) | changes)
 
 
-def developer_of(env: Environment, name: str) -> Developer:
-    return next(each for each in env.developers if each.name == name)
+def developer_of(env: Environment, name: str) -> Client:
+    return next(each for each in env.clients if each.name == name)
 
 
 def confs_of(env: Environment, name: str) -> dict[str, str]:
@@ -180,6 +180,50 @@ def test_who_brought_a_public_key_is_told_what_to_fill_in() -> None:
     assert 'class="qr"' not in text
 
 
+def steps_of(text: str, platform: str) -> list[str]:
+    """The steps of the part "Set up" of a platform, as plain words in English."""
+    block = re.findall(rf'<div class="card os os-{platform}">.*?<ol class="steps">(.*?)</ol>', text, re.DOTALL)[0]
+    english = re.sub(r'<span lang="zh">.*?</span>', "", block)
+    return [html.unescape(re.sub(r"<[^>]+>", "", step)) for step in english.split("<li>")[1:]]
+
+
+@pytest.mark.parametrize("platform", GUIDES)
+def test_who_brought_a_public_key_saves_the_file_before_filling_it_in_and_then_switches_it_on(platform: str) -> None:
+    steps = steps_of(page("options", "andy"), platform)
+    order = [
+        next(n for n, step in enumerate(steps) if word in step.lower()) for word in ("save ", "your own private key", IMPORTED[platform])
+    ]
+    assert order == sorted(set(order))
+
+
+IMPORTED = {
+    "linux": "switch it on",
+    "macos": "import tunnel",
+    "windows": "import tunnel",
+    "ios": "create from file",
+    "android": "import from file",
+}
+
+
+def test_on_linux_the_file_to_fill_in_is_where_the_step_before_has_put_it() -> None:
+    steps = steps_of(page("options", "andy"), "linux")
+    filling = next(step for step in steps if "your own private key" in step)
+    (path,) = re.findall(r"sudoedit (\S+)", filling)
+    assert path in steps[steps.index(filling) - 1]
+
+
+def test_whoever_may_not_ping_the_hub_is_told_that_its_silence_is_no_fault() -> None:
+    assert "The hub itself does not answer your ping." in page("article", "e")
+    assert "The hub itself does not answer your ping." not in page("options", "linus")
+
+
+def test_a_hub_that_is_called_hub_is_not_named_twice() -> None:
+    for case, name, shown in (("options", "linus", "[2001:db8::10]:443"), ("article", "e", "z · 203.0.113.10:51820")):
+        text = page(case, name)
+        assert f'<span class="sub">{shown}</span>' in text
+        assert "hub hub" not in text.lower()
+
+
 def test_commands_for_linux_are_offered_to_linux_alone() -> None:
     env = environment("options")
     saved = re.findall(r'href="data:application/octet-stream;base64,([A-Za-z0-9+/=]+)"', page("options", "linus").split("Your files")[0])
@@ -191,7 +235,8 @@ def test_commands_for_linux_are_offered_to_linux_alone() -> None:
 
 def test_every_text_exists_in_both_languages() -> None:
     steps = [step.text for guide in GUIDES.values() for step in (*guide.setup, *guide.check, *guide.office)]
-    for text in [*steps, *EVIDENCE.values(), *(text for pair in TROUBLE for text in pair)]:
+    troubles = [text for pair in (NO_HANDSHAKE, NOT_CARRIED, OTHER_PORTS, *TROUBLE) for text in pair]
+    for text in [*steps, HUB_IS_SILENT, *EVIDENCE.values(), *troubles]:
         assert text.en
         assert text.en.isascii() or "…" in text.en
         assert re.search(r"[\u4e00-\u9fff]", text.zh)
@@ -286,10 +331,25 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("as_zip", "start"), [(False, b"<!doctype html>"), (True, b"PK")])
 def test_the_command_writes_what_was_asked_for(tmp_path: Path, as_zip: bool, start: bytes) -> None:
     env = environment("article")
-    path = run_handout(env, "e", confs_of(env, "e"), tmp_path / "out", as_zip=as_zip)
+    path = run_handout(env, developer_of(env, "e"), confs_of(env, "e"), tmp_path / "out", as_zip=as_zip)
     assert path.read_bytes().startswith(start)
 
 
-def test_an_unknown_developer_is_named_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(HandoutError, match="dev has no developer 'h'; it has e, f, g"):
-        run_handout(environment("article"), "h", {}, tmp_path / "out")
+def test_further_ports_of_the_hub_are_told_and_the_file_has_the_standard_one() -> None:
+    env = environment("article")
+    several = env.model_copy(update={"hub": env.hub.model_copy(update={"also_on": (443, 53)})})
+    developer = developer_of(several, "e")
+    text = handout_page(several, developer, confs_of(several, "e"))
+    assert "The same server answers at further ports: 443, 53. In the tunnel's settings, at the end of <code>Endpoint</code>" in text
+    assert "同一服务器还接受以下端口：443, 53" in text
+    assert f"Endpoint = {env.hub.endpoint}" in text
+    assert "further ports" not in page("article", "e")
+
+
+def test_whose_tunnel_is_carried_by_a_program_is_sent_to_it_and_to_no_other_port_or_network() -> None:
+    env = environment("devices")
+    several = env.model_copy(update={"hub": env.hub.model_copy(update={"also_on": (443, 53)})})
+    shown = handout_page(several, developer_of(several, "wei"), confs_of(several, "wei"))
+    assert "from <code>127.0.0.1:51820</code> to the server must be running" in shown
+    assert "further ports" not in shown
+    assert "hotspot" not in shown

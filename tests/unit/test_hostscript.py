@@ -1,6 +1,8 @@
 """The host script's text and the command lines that start it."""
 
 import re
+import subprocess
+from pathlib import Path
 
 from netaddr import IPAddress
 
@@ -26,3 +28,31 @@ def test_a_new_repair_stamp_alone_makes_other_lines_for_the_keys() -> None:
 def test_nothing_is_piped_into_grep_q() -> None:
     # Under pipefail a command that still writes when grep has its match turns a "yes" into a "no".
     assert re.findall(r".*\|\s*grep -[a-zA-Z]*q.*", hostscript.scripts().host.replace("||", "")) == []
+
+
+def test_what_stands_beside_the_keys_is_read_back_and_is_no_key() -> None:
+    way = "carries-ssh-of a\n---- file way.netdev 0644\n[WireGuard]\nPrivateKeyFile=/etc/wg-office/keys/private-1\n"
+    text = hostscript.key_lines("00", {"private-1": "K"}, "20261124T100000Z", way)
+    assert hostscript.way_in(text) == way
+    assert hostscript.way_in(hostscript.key_lines("00", {"private-1": "K"})) == ""
+    assert [line for line in text.rpartition("deployment 00\n")[2].splitlines() if not line.startswith("# ")] == ["private-1 K"]
+
+
+def test_the_script_has_the_exit_statuses_of_this_program_and_none_of_its_own() -> None:
+    script = hostscript.scripts().host
+    used = set(re.findall(r'(?:die|exit) "\$([a-z_]+)"', script)) - {"status"}
+    ask = f"{script.rpartition('main ')[0]} printf '%s ' {' '.join(f'${name}' for name in sorted(used))}"
+    said = subprocess.run(["bash"], input=ask, capture_output=True, text=True, check=True).stdout
+    named = {"unconfirmed": hostscript.APPLIED_UNCONFIRMED} | {name: getattr(hostscript, name.upper()) for name in used - {"unconfirmed"}}
+    assert said.split() == [str(named[name]) for name in sorted(used)]
+    raw = (Path(__file__).parents[2] / "hostside" / "wg-office").read_text()
+    assert subprocess.run(["bash"], input=raw, capture_output=True, text=True, check=False).returncode != 0, "by itself it knows no numbers"
+
+
+def test_every_verb_stands_in_the_scripts_head_and_in_its_usage() -> None:
+    text = hostscript.scripts().host
+    head, _, rest = text.partition("set -euo pipefail")
+    verbs = set(re.findall(r"^verb_([a-z_]+)\(\)", rest, re.MULTILINE))
+    (usage,) = re.findall(r'"usage: wg-office (.*)"', rest)
+    assert {each.split()[0].replace("-", "_") for each in usage.split(" | ")} == verbs
+    assert set(re.findall(r"^#   ([a-z-]+) ", head, re.MULTILINE)) == {verb.replace("_", "-") for verb in verbs}

@@ -112,3 +112,14 @@ def test_who_brought_a_public_key_has_no_private_one_here() -> None:
 def test_a_peer_without_any_key_is_refused() -> None:
     with pytest.raises(ValueError, match="has a private key or brings a public key"):
         keys.names("secret", None)
+
+
+def names_of(**public: str) -> dict[str, keys.PublicNames]:
+    return {name: keys.PublicNames(key, "", "") for name, key in public.items()}
+
+
+def test_peers_with_one_key_are_found_and_keys_that_are_not_made_yet_are_alike_for_nobody() -> None:
+    assert keys.duplicate_keys(names_of(hub="A", gate="B", e="C")) == ()
+    assert keys.duplicate_keys(names_of(hub="A", gate="B", e="A", f="B", g="A")) == (("hub", "e"), ("gate", "f"), ("hub", "g"))
+    unknown = keys.GENERATED_ON_APPLY
+    assert keys.duplicate_keys(names_of(hub=unknown, gate=unknown, e="A")) == ()

@@ -5,6 +5,7 @@ import hmac
 import pytest
 
 from wg_office.known_hosts import KnownHosts, keyscan
+from wg_office.model import Ssh
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFlOUZrkmTErKUM7fdipf/Bo3vy6l1W21dAOhMUk1nsG"
 OTHER = KEY.replace("1nsG", "1nsH")
@@ -82,5 +83,13 @@ def test_lines_that_are_none_are_passed_over() -> None:
 
 
 def test_keyscan_names_the_port_only_when_it_is_unusual() -> None:
-    assert keyscan("gate", 22) == "ssh-keyscan -t ed25519 gate"
-    assert keyscan("gate", 2222) == "ssh-keyscan -t ed25519 -p 2222 gate"
+    assert keyscan(Ssh(host="gate")) == "ssh-keyscan -t ed25519 gate"
+    assert keyscan(Ssh(host="gate", port=2222)) == "ssh-keyscan -t ed25519 -p 2222 gate"
+
+
+def test_a_host_behind_the_hub_is_asked_from_there() -> None:
+    """Nobody else reaches its address in the VPN."""
+    behind = Ssh(host="10.70.0.2", via="hub")
+    assert keyscan(behind, Ssh(host="203.0.113.10")) == "ssh root@203.0.113.10 ssh-keyscan -t ed25519 10.70.0.2"
+    assert keyscan(behind, Ssh(host="z.example", port=2222, user="ops")) == "ssh -p 2222 ops@z.example ssh-keyscan -t ed25519 10.70.0.2"
+    assert keyscan(behind) == "ssh HUB ssh-keyscan -t ed25519 10.70.0.2"

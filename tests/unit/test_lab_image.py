@@ -140,3 +140,17 @@ def test_what_is_in_the_cache_is_not_built_again_and_what_fails_is_not_in_it(tmp
     make()
     assert len(built) == 2
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["qemu-1"]
+
+
+def test_an_image_that_changed_in_the_cache_is_not_started(tmp_path: Path) -> None:
+    def disk(work: Path) -> None:
+        (work / "root.ext4").write_text("a")
+
+    def make() -> None:
+        image.cached(tmp_path / "trixie-1", "trixie", Progress(quiet=True), disk)
+
+    make()
+    make()
+    (tmp_path / "trixie-1" / "root.ext4").write_text("b")
+    with pytest.raises(LabError, match=r"root\.ext4 is not what was built: remove .*, then run `python -m lab up` again"):
+        make()

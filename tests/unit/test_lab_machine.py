@@ -134,6 +134,16 @@ def test_the_control_socket_fits_a_unix_socket_path_wherever_the_clone_lies(tmp_
     assert len(str(connection.socket)) + 17 < 108
 
 
+def test_a_state_that_is_linked_from_another_clone_is_the_same_lab(tmp_path: Path) -> None:
+    here, copy = tmp_path / "here", tmp_path / "copy"
+    (here / ".state" / "lab").mkdir(parents=True)
+    (copy / ".state").mkdir(parents=True)
+    (copy / ".state" / "lab").symlink_to(here / ".state" / "lab")
+    environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    ours, linked = (Settings.read(root, environment) for root in (here, copy))
+    assert (linked.state, linked.runtime) == (ours.state, ours.runtime)
+
+
 def test_a_runtime_directory_that_others_can_enter_is_refused(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
     chosen.runtime.mkdir(mode=0o755)

@@ -7,10 +7,9 @@ from collections import Counter
 
 import pytest
 
-from lab.core import places
 from lab.errors import LabError
-from lab.nodes import BRIDGES, BY_NAME, HOSTS, MANAGEMENT, NODES, SITES, VM, VM_ADDRESS
-from lab.remote import check_node, remote_command
+from lab.nodes import BRIDGES, BY_NAME, HOSTS, MANAGEMENT, NODES, OFFICE, SITES, VM, VM_ADDRESS
+from lab.remote import remote_command
 from lab.seed import Keys, node_layer, port_name, seed
 
 KEYS = Keys(
@@ -107,7 +106,7 @@ def test_a_router_lets_nothing_new_in() -> None:
 
 
 def test_a_laptop_can_be_carried_where_addresses_are_handed_out() -> None:
-    assert places() == {"beijing": SITES["beijing"], "home": "home"}
+    assert OFFICE.places == {"beijing": SITES["beijing"], "home": "home"}
 
 
 @pytest.mark.parametrize(
@@ -132,4 +131,4 @@ def test_exec_without_a_command_is_refused() -> None:
 
 def test_an_unknown_node_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(LabError, match=r"no node 'q' .* choose one of vm, z, a, c"):
-        check_node("q")
+        OFFICE.check("q")

@@ -67,7 +67,7 @@ def test_the_fault_of_the_design_reads_as_there(tmp_path: Path) -> None:
     report = inspect(write(tmp_path, OFFICE.replace("developers:", second + "developers:")))
     (fault,) = report.faults
     assert str(fault).startswith(
-        f"{tmp_path}/dev.yaml:17 gateways[1].lan.cidr: 192.168.200.0/24 overlaps the LAN of gateway c (line 12); every LAN needs"
+        f"{tmp_path}/dev.yaml:17 gateways[1].lan.cidr: 192.168.200.0/24 overlaps the LAN of gateway c (line 12); if this is one LAN"
     )
 
 
@@ -236,11 +236,13 @@ def warnings_of(directory: Path, text: str) -> list[str]:
 def test_a_home_network_like_an_office_is_a_warning(tmp_path: Path) -> None:
     assert warnings_of(tmp_path, OFFICE.replace("access:", "home: 192.168.200.0/24, access:")) == [
         "15 developers[0].home: 192.168.200.0/24 is the same as the LAN of site beijing (line 12); "
-        "e cannot reach both from home: renumber the home network"
+        "e cannot reach both from home: renumber the home network, "
+        "or write as: 10.99.200.0/24 beside that LAN, by which all others then know it"
     ]
     assert warnings_of(tmp_path, OFFICE.replace("access:", "home: 192.168.0.0/16, access:")) == [
         "15 developers[0].home: 192.168.0.0/16 overlaps the LAN of site beijing (line 12); "
-        "e cannot reach both from home: renumber the home network"
+        "e cannot reach both from home: renumber the home network, "
+        "or write as: 10.99.200.0/24 beside that LAN, by which all others then know it"
     ]
     assert warnings_of(tmp_path, OFFICE.replace("access:", "home: 192.168.1.0/24, access:")) == []
 
@@ -297,3 +299,21 @@ def test_no_data_gets_more_than_faults(tmp_path: Path, tree: object, place: str,
 def test_no_text_gets_more_than_faults(tmp_path: Path, cut: int, junk: str, drop: int) -> None:
     file = write(tmp_path, OFFICE[:cut] + junk + OFFICE[cut + drop :])
     assert all(fault.message and "\n" not in str(fault) for fault in attempt(file))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 100_000 + ": 1",
+        "known_hosts: " + "x" * 100_000,
+        "1" * 4000 + ": 1",
+        "? !" + "x" * 100_000 + " y\n: 1",
+        "links: [{from: " + "x" * 100_000 + ", to: " + "y" * 100_000 + ", ports: [" + "9" * 4000 + "], hosts: [" + "1." * 50_000 + "]}]",
+        "hub: {name: " + "é" * 100_000 + ", endpoint: '" + "a." * 5_000 + "x:1', rotation: '" + "7" * 100_000 + "'}",
+        "network: {cidr: '" + "1" * 100_000 + "/24', mtu: " + "1" * 4000 + ", dns: {servers: [" + "q" * 100_000 + "], domains: ['']}}",
+    ],
+)
+def test_a_fault_is_a_line_that_can_be_read_whatever_the_file_holds(tmp_path: Path, text: str) -> None:
+    faults = inspect(write(tmp_path, text)).faults
+    assert faults
+    assert [len(str(fault)) for fault in faults if len(str(fault)) > 500] == []

@@ -5,7 +5,21 @@ import pytest
 from netaddr import IPAddress, IPNetwork
 from pydantic import TypeAdapter, ValidationError
 
-from wg_office.fields import DeveloperName, Endpoint, HostKey, HostOrPrefix, InterfaceName, IPv4Address, IPv4Prefix, PublicKey, SshHost
+from wg_office.fields import (
+    DeveloperName,
+    Endpoint,
+    HomePrefix,
+    HostKey,
+    HostOrPrefix,
+    InterfaceName,
+    IPv4Address,
+    IPv4Prefix,
+    LanAddress,
+    LanPrefix,
+    PublicKey,
+    SshHost,
+    Via,
+)
 from wg_office.grants import ICMP, DeveloperGrant, Grant, GroupGrant, HostGrant, PortRange, SiteGrant, parse_ports
 from wg_office.load import load
 from wg_office.model import Environment, Link, Ssh, derived_address6
@@ -62,12 +76,38 @@ def test_an_environment_survives_json(dev: Environment) -> None:
 # --- addresses ---------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["10.70.0", "010.070.0.1", "10.70.0.1 ", "1", "0x0a460001", "10.70.0.256", "fd70::1", ""])
+@pytest.mark.parametrize("text", ["10.70.0", "010.070.0.1", "10.70.0.1 ", "1", "0x0a460001", "10.70.0.256", ""])
 def test_only_four_decimal_numbers_are_an_ipv4_address(text: str) -> None:
-    assert refusal(IPv4Address, text) == f"{text!r} is no IPv4 address; write it like 10.70.0.4"
+    meant = {"010.070.0.1": "10.70.0.1", "10.70.0.1 ": "10.70.0.1"}.get(text, "it like 10.70.0.4")
+    assert refusal(IPv4Address, text) == f"{text!r} is no IPv4 address; write {meant}"
 
 
-@pytest.mark.parametrize("text", ["10.70.0.0", "10.70.0.0/33", "10.70/16", "10.70.0.0/-1", "10.70.0.0/255.255.0.0", "/16", "10.70.0.0/"])
+@pytest.mark.parametrize(
+    ("field", "text", "remedy"),
+    [
+        (IPv4Address, "fd70::1", "write the IPv4 one here, and this one as address6"),
+        (IPv4Prefix, "fd70::/64", "write the IPv4 one here, and this one as cidr6"),
+        (HomePrefix, "fd70::/64", "write the home network's IPv4 prefix, or leave it out"),
+    ],
+)
+def test_ipv6_where_it_cannot_stand_is_called_so_with_where_it_can(field: Any, text: str, remedy: str) -> None:
+    assert remedy in refusal(field, text)
+
+
+def test_lans_and_what_is_in_them_may_be_ipv6() -> None:
+    assert read(LanPrefix, "2001:db8:5::/64") == IPNetwork("2001:db8:5::/64")
+    assert read(LanAddress, "2001:db8:5::2") == IPAddress("2001:db8:5::2")
+    assert read(HostOrPrefix, "2001:db8:5::9") == IPNetwork("2001:db8:5::9/128")
+
+
+@pytest.mark.parametrize("text", ["intranet", "192.168.200", "the router", ""])
+def test_a_way_to_a_lan_is_a_router_or_the_internet(text: str) -> None:
+    assert read(Via, "internet") == "internet"
+    assert read(Via, "192.168.200.1") == IPAddress("192.168.200.1")
+    assert "is neither a router's address in a LAN of the site" in refusal(Via, text)
+
+
+@pytest.mark.parametrize("text", ["10.70.0.0", "10.70.0.0/33", "10.70/16", "10.70.0.0/-1", "/16", "10.70.0.0/"])
 def test_a_prefix_needs_its_length(text: str) -> None:
     assert "is no IPv4 prefix" in refusal(IPv4Prefix, text)
 

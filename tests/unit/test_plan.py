@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
@@ -13,14 +14,14 @@ from wg_office.access import Permission, permissions
 from wg_office.checks import check
 from wg_office.instructions import by_hand
 from wg_office.model import Environment, Gateway
-from wg_office.plan import GATEWAY_PORT, HostPlan, Tunnel, plan
+from wg_office.plan import HostPlan, Tunnel, plan
 from wg_office.profiles import profiles
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA5++BQ3Q6b1xTXftLLYGzq6JmeQEQXrv3TMUitrytwl"
 few = settings(max_examples=40, deadline=None)
 """Offices are large to draw and slow to plan, so few of them, and no deadline on a busy machine."""
 
-LANS = ("192.168.0.0/24", "192.168.2.0/23", "10.200.0.0/30")
+LANS = ("192.168.0.0/24", "192.168.2.0/23", "10.200.0.0/29")
 
 
 def ssh(number: int, via: str | None = None) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def gateways(draw: st.DrawFn, number: int) -> dict[str, Any]:
         "name": f"g{number}",
         "site": f"s{number}",
         "address": f"10.70.0.{number + 2}",
-        "lan": {"cidr": str(lan), "address": str(lan[1])},
+        "lan": {"cidr": str(lan), "address": str(lan[3])},
         "return_path": "masquerade" if way_back == "masquerade" else "static-route",
         "firewall": draw(st.sampled_from(["nftables", "iptables", "firewalld"])),
         "ssh": ssh(10 + number, draw(st.sampled_from([None, "hub"]))),
@@ -110,12 +111,12 @@ def known_ways(env: Environment, plans: dict[str, HostPlan], gateway: Gateway, t
     """Everything that brings the target's answers back to the gateway."""
     policy = plans[gateway.name].policy
     assert policy is not None
-    ways = ["masquerade"] if policy.masquerade is not None and target in policy.masquerade.destination else []
+    ways = ["masquerade" for spec in policy.masquerade if target in spec.destination]
     setters = [f"{gateway.name}-router", *(device.name for device in gateway.devices if device.address == target)]
     ways += [name for name in setters if name in plans and plans[name].routes]
     # Where devices know the way back by the program, the instruction is for the others.
     told = [] if any(device.address == target for device in gateway.devices) else by_hand(env)
-    return ways + [text for text in told if text.startswith(f"site {gateway.site}: ")]
+    return ways + [text for text in told if text == f"ip route replace {env.network.cidr} via {gateway.lan.address}"]
 
 
 # --- one way there, one way back -------------------------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ def test_whoever_may_enter_a_lan_has_exactly_one_way_there(data: dict[str, Any])
         assert takers(hub, target) == [gateway.name]
         assert [prefix for prefix in hub.routes if target in prefix] == [gateway.lan.cidr]
         assert not any(target in prefix for prefix in tunnel_of(plans[gateway.name]).routes), "the gateway sends it into its LAN"
-        for profile in profiles(env, next(each for each in env.developers if each.address == developer)):
+        for profile in profiles(env, next(each for each in env.clients if each.address == developer)):
             if profile.site != gateway.site:
                 assert sum(target in IPNetwork(prefix) for prefix in profile.allowed_ips) == 1
 
@@ -202,7 +203,7 @@ def test_the_hubs_peers_are_everybody_else_and_a_gateways_only_peer_is_the_hub(d
         tunnel = tunnel_of(host_of(env, gateway.name))
         (hub,) = tunnel.peers
         assert (hub.name, hub.psk_of, hub.endpoint, hub.keepalive) == (env.hub.name, gateway.name, env.hub.endpoint, keepalive)
-        assert tunnel.listen_port == GATEWAY_PORT
+        assert tunnel.listen_port == 51820, "what files say that name none"
 
 
 @few
@@ -250,3 +251,45 @@ def test_every_peer_of_the_article_has_keys_of_its_own() -> None:
     env = environment("article")
     made = keys_of(env).values()
     assert len({each.public_key for each in made}) == len({each.preshared_name for each in made}) == len(env.peers)
+
+
+def test_a_gateway_listens_on_the_port_that_it_is_given() -> None:
+    env = environment("article")
+    a, c = env.gateways
+    moved = env.model_copy(update={"gateways": (a.model_copy(update={"listen_port": 51821}), c)})
+    assert [tunnel_of(host_of(moved, name)).listen_port for name in ("z", "a", "c")] == [51820, 51821, 51820]
+
+
+# --- a masquerading site that opens connections itself ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("links", "destinations"), [([("s0", "s1")], ["192.168.2.0/23"]), ([("s1", "s0")], None)])
+def test_the_program_sets_the_routes_of_what_a_masquerading_lan_opens(links: list[tuple[str, str]], destinations: list[str] | None) -> None:
+    """On its router or devices; of answers, which are masqueraded, the LAN needs none, and the router stays as it is."""
+    lans = [IPNetwork(lan) for lan in LANS[:2]]
+    sites: list[dict[str, Any]] = [
+        {
+            "name": f"g{number}",
+            "site": f"s{number}",
+            "address": f"10.70.0.{number + 2}",
+            "lan": {"cidr": str(lan), "address": str(lan[3])},
+            "return_path": "masquerade",
+            "ssh": ssh(10 + number),
+        }
+        for number, lan in enumerate(lans)
+    ]
+    sites[0]["router"] = {"ssh": ssh(20)}
+    hub = {"name": "z", "address": "10.70.0.1", "endpoint": "203.0.113.10:51820", "ssh": ssh(1)}
+    env = Environment.model_validate(
+        {
+            "environment": "dev",
+            "network": {"cidr": "10.70.0.0/16"},
+            "hub": hub,
+            "gateways": sites,
+            "links": [{"from": one, "to": other} for one, other in links],
+        }
+    )
+    plans = plans_of(env)
+    assert ("g0-router" in plans) == (destinations is not None)
+    if destinations is not None:
+        assert [(str(route.destination), route.via) for route in plans["g0-router"].routes] == [(each, lans[0][3]) for each in destinations]

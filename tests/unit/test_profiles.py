@@ -22,14 +22,14 @@ from wg_office.profiles import (
     MISSING_PRIVATE_KEY,
     ClientKeys,
     Profile,
-    best_profile,
+    best_of,
     profiles,
     render_profile,
     tunnel_name,
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "profiles"
-CASES = ("article", "options")
+CASES = ("article", "options", "devices")
 
 # The example keys of the WireGuard documentation, so that the golden files parse like real ones.
 HUB_PUBLIC_KEY = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
@@ -48,7 +48,7 @@ def changed(case: str, **changes: Any) -> Environment:
 def rendered(env: Environment) -> dict[str, str]:
     """Every file of every developer, by `developer/file name`."""
     files = {}
-    for developer in env.developers:
+    for developer in env.clients:
         keys = ClientKeys(HUB_PUBLIC_KEY, PRESHARED_KEY, None if developer.public_key else PRIVATE_KEY)
         for profile in profiles(env, developer):
             files[f"{developer.name}/{profile.file_name}"] = render_profile(profile, keys)
@@ -98,7 +98,7 @@ def test_every_client_takes_the_text(case: str) -> None:
     portable = {"PrivateKey", "Address", "MTU", "PublicKey", "PresharedKey", "AllowedIPs", "Endpoint", "PersistentKeepalive"}
     env = environment(case)
     for name, text in rendered(env).items():
-        platform = next(d.platform for d in env.developers if name.startswith(f"{d.name}/"))
+        platform = next(d.platform for d in env.clients if name.startswith(f"{d.name}/"))
         pairs = settings(text)
         assert {key for key, _ in pairs} <= portable | ({"PostUp"} if platform == "linux" else set())
         assert all(value.strip() for _, value in pairs)
@@ -115,7 +115,7 @@ def test_every_client_takes_the_text(case: str) -> None:
 
 def test_everyday_widens_exact_does_not_and_an_office_profile_leaves_its_lan_out() -> None:
     env = environment("article")
-    assert {p.kind: p.allowed_ips for p in profiles(env, env.developers[0])} == {
+    assert {p.kind: p.allowed_ips for p in profiles(env, env.clients[0])} == {
         "everyday": ("10.70.0.0/16", "192.168.200.0/23"),
         "exact": ("10.70.0.0/16", "192.168.200.0/24", "192.168.201.0/24"),
         "at-shenzhen": ("10.70.0.0/16", "192.168.200.0/24"),
@@ -132,15 +132,35 @@ def test_a_developer_with_one_site_gets_that_sites_prefix_alone_and_a_note_on_wh
     ]
 
 
+@pytest.mark.parametrize("lan", ["192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "100.64.0.0/10", "203.0.113.0/24", "198.51.100.128/25"])
+def test_a_lan_that_fills_its_private_block_or_is_public_is_listed_as_it_is_and_the_file_says_so(lan: str) -> None:
+    address = str(IPNetwork(lan)[77])
+    gateway = {
+        "name": "c",
+        "site": "beijing",
+        "address": "100.127.0.3",
+        "lan": {"cidr": lan, "address": address},
+        "ssh": {"host": "192.0.2.7"},
+    }
+    env = changed("article", gateways=[gateway], developers=[{"name": "e", "address": "10.70.0.4", "access": ["beijing"]}])
+    everyday = profile_of(env, "e", "everyday")
+    assert everyday.allowed_ips == ("10.70.0.0/16", lan)
+    assert [note.en for note in everyday.notes] == [
+        f"{lan} (beijing) stands here as it is, because a wider prefix would hold other people's addresses: "
+        "inside that office use its own file."
+    ]
+    assert "beijing" in everyday.notes[0].zh
+
+
 def test_a_developer_without_access_has_one_file_with_the_vpn_alone() -> None:
     env = environment("article")
-    (only,) = profiles(env, env.developers[2])
+    (only,) = profiles(env, env.clients[2])
     assert only.allowed_ips == ("10.70.0.0/16",)
 
 
 def test_a_retired_site_is_listed_nowhere() -> None:
     env = environment("options")
-    for developer in env.developers:
+    for developer in env.clients:
         assert all("192.168.9." not in prefix for profile in profiles(env, developer) for prefix in profile.allowed_ips)
 
 
@@ -165,7 +185,8 @@ def test_ipv6_is_in_addresses_and_prefixes_when_the_environment_has_it() -> None
 )
 def test_the_best_profile_follows_the_platform(developer: str, kind: str) -> None:
     env = environment("options")
-    assert best_profile(env, env.peer(developer)).kind == kind  # type: ignore[arg-type]
+    client = next(each for each in env.clients if each.name == developer)
+    assert best_of(client, profiles(env, client)).kind == kind
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------------------------
@@ -173,7 +194,7 @@ def test_the_best_profile_follows_the_platform(developer: str, kind: str) -> Non
 
 def test_who_brings_a_public_key_has_one_line_to_fill_in() -> None:
     env = environment("article")
-    profile = best_profile(env, env.developers[0])
+    profile = best_of(env.clients[0], profiles(env, env.clients[0]))
     whole = render_profile(profile, ClientKeys(HUB_PUBLIC_KEY, PRESHARED_KEY, PRIVATE_KEY))
     open_ = render_profile(profile, ClientKeys(HUB_PUBLIC_KEY, PRESHARED_KEY))
     assert [pair for pair in settings(open_) if pair not in settings(whole)] == [("PrivateKey", MISSING_PRIVATE_KEY)]
@@ -213,7 +234,33 @@ def test_a_name_server_that_is_only_swept_in_is_not_used() -> None:
     env = changed("article", network={"cidr": "10.70.0.0/16", "dns": {"servers": ["192.168.201.53"], "domains": ["office.example"]}})
     profile = profile_of(env, "f", "everyday")
     assert profile.commands == ()
-    assert any("a network that you may not reach" in note.en for note in profile.notes)
+    assert any("you may not reach their name server" in note.en for note in profile.notes)
+
+
+@pytest.mark.parametrize(
+    ("server", "grant"),
+    [
+        ("192.168.200.53", {"site": "beijing", "hosts": ["192.168.200.53"], "ports": ["53/udp"]}),
+        ("192.168.200.248", {"site": "beijing", "hosts": ["192.168.200.248"], "ports": ["53/udp"]}),
+        ("10.70.0.1", {"host": "z", "ports": ["53/udp"]}),
+        ("10.70.0.3", {"host": "c", "ports": ["53/udp"]}),
+        ("10.70.0.4", {"developer": "e", "ports": ["53/udp"]}),
+    ],
+)
+def test_a_name_server_is_in_the_file_of_whoever_may_ask_it_and_in_no_others(server: str, grant: dict[str, Any]) -> None:
+    """Also where other machines of the same LAN, or other ports of the same machine, may be reached."""
+    near = {"site": "beijing", "hosts": ["192.168.200.20"], "ports": ["443/tcp"]}
+    developers = [
+        {"name": "e", "address": "10.70.0.4", "platform": "linux", "access": ["beijing"]},
+        {"name": "may", "address": "10.70.0.5", "platform": "linux", "access": [near, grant]},
+        {"name": "not", "address": "10.70.0.6", "platform": "linux", "access": [near, grant | {"ports": ["53/tcp"]}]},
+    ]
+    network = {"cidr": "10.70.0.0/16", "dns": {"servers": [server], "domains": ["office.example"]}}
+    env = changed("article", network=network, developers=developers)
+    assert f"resolvectl dns %i {server} &&" in profile_of(env, "may", "everyday").commands[0]
+    refused = profile_of(env, "not", "everyday")
+    assert refused.commands == ()
+    assert any("you may not reach their name server" in note.en for note in refused.notes)
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,15 @@ import pytest
 from wg_office import keys
 from wg_office.hostscript import scripts
 from wg_office.load import load
-from wg_office.model import Developer, Environment
+from wg_office.model import Client, Developer, Environment
 from wg_office.plan import HostPlan, plan
 from wg_office.render import SCRIPT_MARK, Keys, Scripts, render_description, render_files
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GOLDEN = Path(__file__).parents[1] / "golden" / "hosts"
-CASES = ("article", "one-gateway", "no-gateway", "firewalls")
+CASES = ("article", "one-gateway", "no-gateway", "firewalls", "by-name", "devices", "several-lans", "same-lans", "until")
 MANY = 300
-SCRIPTS = Scripts(host="#!/bin/bash\n", flows="# flows\n")
+SCRIPTS = Scripts(host="#!/bin/bash\n", flows="# flows\n", after_load="# after\n", follow="# follow\n")
 
 Tree = dict[str, str]
 
@@ -45,7 +45,7 @@ def names_of(name: str, public: str | None) -> keys.PublicNames:
 
 def keys_of(env: Environment) -> Keys:
     """Keys as a deployment would have them, from fixed secrets."""
-    return {peer.name: names_of(peer.name, peer.public_key if isinstance(peer, Developer) else None) for peer in env.peers}
+    return {peer.name: names_of(peer.name, peer.public_key if isinstance(peer, Client) else None) for peer in env.peers}
 
 
 def tree(env: Environment) -> Tree:
@@ -105,7 +105,7 @@ def test_300_developers_give_the_files_whose_sums_were_reviewed() -> None:
 
 def test_300_developers_are_300_peers_of_the_hub_in_the_order_of_the_file() -> None:
     rendered, article = tree(many()), tree(environment("article"))
-    netdev = "z/etc/systemd/network/50-wg0.netdev"
+    netdev = "z/run/systemd/network/50-wg0.netdev"
     head = article[netdev][: article[netdev].index("\n# e, developer")]
     peers = ""
     for n in range(MANY):
@@ -156,7 +156,7 @@ def test_the_description_says_who_the_host_is_and_how_the_operator_comes_in() ->
     assert header == (
         "# wg-office description 1\n"
         "# z, hub of dev; reached as root@127.0.0.1:22010, host key SHA256:+ao0mFRj2WUZneZS2TP7+GfbwoSDK/ijTBT+HELYTjk\n"
-        "deployment 0123456789abcdef\nhost z\nrole hub\nrollback-after 90\ninterface wg0\n"
+        "deployment 0123456789abcdef\nhost z\nrole hub\nrollback-after 90\nfirewall nftables\nmark 0x40000000\ninterface wg0\n"
     )
 
 
@@ -167,8 +167,9 @@ def test_the_description_holds_exactly_the_files_and_ends_with_the_script(case: 
         body, _, script = description(env, host.name).partition(f"{SCRIPT_MARK}\n")
         sections = [section.partition("\n") for section in body.split("---- file ")[1:]]
         expected = [(f"{file.path} 0644", file.text) for file in render_files(host, keys_of(env))]
-        judged = [("flows.awk 0644", SCRIPTS.flows)] if host.policy is not None else []
-        assert [(head, text) for head, _, text in sections] == [*expected, *judged]
+        judged = [("flows.awk 0644", SCRIPTS.flows), ("after-load 0644", SCRIPTS.after_load)] if host.policy is not None else []
+        follows = [("follow-endpoint 0644", SCRIPTS.follow)] if (host.name, case) == ("gate", "by-name") else []
+        assert [(head, text) for head, _, text in sections] == [*expected, *judged, *follows]
         assert script == SCRIPTS.host
 
 
@@ -186,7 +187,7 @@ def test_no_description_holds_a_private_or_preshared_key(case: str) -> None:
 
 
 def test_a_line_that_looks_like_a_mark_is_refused() -> None:
-    broken = Scripts(host="", flows="---- script wg-office\n")
+    broken = Scripts(host="", flows="---- script wg-office\n", after_load="")
     with pytest.raises(ValueError, match=r"flows\.awk has a line that starts like a section mark"):
         description(environment("article"), "z", broken)
 
@@ -194,4 +195,5 @@ def test_a_line_that_looks_like_a_mark_is_refused() -> None:
 def test_the_scripts_of_this_clone_travel_as_they_are() -> None:
     text = description(environment("article"), "z", scripts())
     assert text.endswith(f"---- script wg-office\n{scripts().host}")
-    assert f"---- file flows.awk 0644\n{scripts().flows}---- script wg-office\n" in text
+    beside = f"---- file flows.awk 0644\n{scripts().flows}---- file after-load 0644\n{scripts().after_load}"
+    assert f"{beside}---- script wg-office\n" in text

@@ -17,7 +17,7 @@ from wg_office import keys, status, status_report
 from wg_office.description import read
 from wg_office.model import Environment
 from wg_office.plan import HostPlan, plan
-from wg_office.render import Scripts, with_attempt
+from wg_office.render import Scripts
 from wg_office.status import EXIT_STATUS, Kind, Reading
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "status"
@@ -35,7 +35,7 @@ def peer_line(name: str, age: str = "40") -> str:
 
 def said(host: str, *lines: str, ages: Mapping[str, str] | None = None, text: str | None = None) -> str:
     """The words of a healthy host, with more lines, other ages of handshakes, or another description."""
-    held = with_attempt(description(env(), host), "0123abcd") if text is None else text
+    held = description(env(), host) if text is None else text
     [planned] = [each for each in plan(env()) if each.name == host]
     peers = [each.name for each in planned.tunnel.peers] if planned.tunnel else []
     return "".join(
@@ -65,7 +65,7 @@ def judged(scripts: Scripts = SCRIPTS, **readings: Reading) -> tuple[status.Host
 
 
 def findings(hosts: tuple[status.HostStatus, ...]) -> list[tuple[str, Kind, str]]:
-    return [(host.plan.name, finding.kind, finding.text) for host in hosts for finding in host.findings]
+    return [(host.name, finding.kind, finding.text) for host in hosts for finding in host.findings]
 
 
 # ---- one thing at a time --------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def test_drift_is_passed_on_with_the_names_of_peers() -> None:
         ("z", Kind.DRIFT, f"peer e ({key}) is missing on wg0"),
         ("z", Kind.DRIFT, "sysctl net.ipv4.ip_forward is 0, not 1"),
     ]
-    assert [host.plan.name for host in hosts if host.needs_repair] == ["z"]
+    assert [host.name for host in hosts if host.needs_repair] == ["z"]
 
 
 def test_a_removal_that_is_under_way_is_told() -> None:
@@ -104,6 +104,28 @@ def test_a_change_under_way_and_one_that_was_undone_are_trouble() -> None:
     assert "aaaa" in a[2]
     assert "bbbb" in c[2]
     assert "5 min ago" in c[2]
+
+
+def test_who_is_revoked_and_still_in_the_file_is_trouble_and_no_drift_to_repair() -> None:
+    hosts = judged(z=heard(said("z", "revoked e")), c=heard(said("c", "revoked e")))
+    text = "e is revoked, and still in the file: take it out, or give it a new key (rotation, public_key), then pulumi up"
+    assert findings(hosts) == [("z", Kind.TROUBLE, text), ("c", Kind.TROUBLE, text)]
+    assert not any(host.needs_repair for host in hosts)
+
+
+def test_who_is_revoked_and_no_longer_in_the_file_is_an_up_that_is_due_and_is_not_let_in() -> None:
+    [peer] = [line for line in description(env(), "z").split("\n\n") if line.startswith("# e, developer")]
+    with_x = description(env(), "z").replace(peer, f"{peer}\n\n{peer.replace('# e,', '# x,')}")
+    told = [text for host, _, text in findings(judged(z=heard(said("z", "revoked x", text=with_x)))) if "x is" in text or "peer x" in text]
+    assert told == ["x is revoked, and no longer in the file: pulumi up, which ends the revocation"]
+
+
+def test_a_gateway_that_refuses_what_the_hub_does_not_is_told() -> None:
+    [(host, kind, text)] = findings(judged(c=heard(said("c", "revoked e"))))
+    assert (host, kind) == ("c", Kind.TROUBLE)
+    assert text.startswith("e is revoked here and not at hub z: if its key was renewed since, ")
+    [(_, _, text)] = findings(judged(z=Reading(failure="gone"), c=heard(said("c", "revoked e"))))[1:]
+    assert "still in the file" in text
 
 
 @pytest.mark.parametrize(("age", "word"), [("181", "3 min ago"), ("7300", "2 h ago"), ("never", "never")])
@@ -172,7 +194,7 @@ def test_a_peer_that_left_the_file_is_named_and_so_is_the_file_that_changes() ->
     hosts = judged(z=changed_file(lambda text: text.replace("\n# f, developer", f"{stranger}\n# f, developer")))
     assert findings(hosts) == [
         ("z", Kind.UP_DUE, "peer old is no longer in the file and still let in: pulumi up"),
-        ("z", Kind.UP_DUE, "differs from the file in /etc/systemd/network/50-wg0.netdev: pulumi up"),
+        ("z", Kind.UP_DUE, "differs from the file in /run/systemd/network/50-wg0.netdev: pulumi up"),
     ]
     assert EXIT_STATUS[status_report.state(hosts)] == 3
 
@@ -183,9 +205,13 @@ def test_a_peer_that_is_new_in_the_file_is_named() -> None:
 
 
 def test_another_host_script_or_header_is_an_up_that_is_due() -> None:
-    assert findings(judged(Scripts(host="#!/bin/bash\n# newer\n", flows=SCRIPTS.flows), a=Reading(failure="x"), c=Reading(failure="x")))[
-        0
-    ] == (
+    assert findings(
+        judged(
+            Scripts(host="#!/bin/bash\n# newer\n", flows=SCRIPTS.flows, after_load=SCRIPTS.after_load),
+            a=Reading(failure="x"),
+            c=Reading(failure="x"),
+        )
+    )[0] == (
         "z",
         Kind.UP_DUE,
         "differs from the file in the host script: pulumi up",
@@ -224,7 +250,7 @@ def shown(hosts: tuple[status.HostStatus, ...]) -> str:
     written = io.StringIO()
     console = Console(file=written, width=200)
     console.print(status_report.table(env(), hosts))
-    console.print(status_report.peer_table(hosts))
+    console.print(status_report.peer_table(env(), hosts))
     return "\n".join(
         [*(line.rstrip() for line in written.getvalue().splitlines()), *status_report.lines(hosts), status_report.summary(env(), hosts), ""]
     )
@@ -262,6 +288,6 @@ def test_a_description_is_read_back_whole() -> None:
     parts = read(text).parts
     assert sum(map(len, parts.values())) < len(text)
     assert parts["the host script"] == SCRIPTS.host
-    assert {"flows.awk", "nftables.nft", "/etc/systemd/network/50-wg0.netdev"} <= parts.keys()
+    assert {"flows.awk", "nftables.nft", "/run/systemd/network/50-wg0.netdev"} <= parts.keys()
     assert secret_of("e") not in text
     assert keys.private_key(secret_of("z")) not in text

@@ -18,7 +18,7 @@ from toolchain.environment import exports, variables
 from toolchain.errors import ToolchainError
 from toolchain.install import clean, install, outside_path, read_selection
 from toolchain.places import Places
-from toolchain.release import Vendor, archive_name, published_checksum, release_home
+from toolchain.release import Vendor, archive_name, plugin_archive_name, published_checksum, release_home
 from toolchain.versions import PLUGINS, PULUMI
 
 UNREACHABLE = Vendor("http://127.0.0.1:9/sdk", "http://127.0.0.1:9/sums")
@@ -28,7 +28,7 @@ FAKE_CLI = f"""#!/bin/sh
 case "$1 $2" in
 "version "*) echo v{PULUMI} ;;
 "plugin ls") cat "${{0%/*}}/plugins.json" ;;
-"plugin install") mkdir -p "$PULUMI_HOME/plugins/resource-$4-v$5" ;;
+"plugin install") mkdir -p "$PULUMI_HOME/plugins/resource-$4-v$5" && cp "$7" "$PULUMI_HOME/plugins/resource-$4-v$5/plugin" ;;
 esac
 """
 
@@ -76,6 +76,11 @@ def vendor(tmp_path: Path) -> Iterator[Vendor]:
             archive.addfile(entry, io.BytesIO(FAKE_CLI.encode()))
     digest = hashlib.sha256((folder / archive_name()).read_bytes()).hexdigest()
     (folder / f"pulumi-{PULUMI}-checksums.txt").write_text(f"{'0' * 64}  another.tar.gz\n{digest}  {archive_name()}\n")
+    for kind, (name, version) in zip(("sha1", "sha256"), PLUGINS.items(), strict=True):
+        archive_of_plugin = folder / plugin_archive_name(name, version)
+        archive_of_plugin.write_bytes(f"the plugin {name}".encode())
+        digest = hashlib.new(kind, archive_of_plugin.read_bytes()).hexdigest()
+        (folder / f"pulumi-{name}_{version}_checksums.txt").write_text(f"{digest}  ./{archive_of_plugin.name}\n")
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
@@ -84,7 +89,7 @@ def vendor(tmp_path: Path) -> Iterator[Vendor]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        yield Vendor(address, address)
+        yield Vendor(address, address, address, address)
         server.shutdown()
 
 
@@ -116,6 +121,43 @@ def test_an_archive_with_another_checksum_is_not_used(places: Places, vendor: Ve
         install(places, nothing_on_path(), vendor)
     assert not release_home(places).exists()
     assert read_selection(places) is None
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_plugin_with_another_checksum_is_not_used(places: Places, vendor: Vendor, tmp_path: Path, name: str) -> None:
+    archive = tmp_path / "vendor" / plugin_archive_name(name, PLUGINS[name])
+    archive.write_bytes(archive.read_bytes() + b"\0")
+    with pytest.raises(ToolchainError, match="not the published"):
+        install(places, nothing_on_path(), vendor)
+    assert not release_home(places).exists()
+    assert read_selection(places) is None
+
+
+def test_a_plugin_without_a_published_checksum_is_not_used(places: Places, vendor: Vendor, tmp_path: Path) -> None:
+    (tmp_path / "vendor" / f"pulumi-random_{PLUGINS['random']}_checksums.txt").write_text("")
+    with pytest.raises(ToolchainError, match="which is not used without"):
+        install(places, nothing_on_path(), vendor)
+
+
+def test_the_plugins_are_the_archives_that_were_checked(places: Places, vendor: Vendor) -> None:
+    install(places, nothing_on_path(), vendor)
+    assert (places.pulumi_home / "plugins" / "resource-random-v4.21.4" / "plugin").read_text() == "the plugin random"
+
+
+@pytest.mark.parametrize("file", ["pulumi", "pulumi-language-python", "home/plugins/resource-command-v1.2.1/plugin"])
+def test_a_release_that_changed_in_the_cache_is_not_used(places: Places, vendor: Vendor, file: str) -> None:
+    install(places, nothing_on_path(), vendor)
+    (release_home(places) / file).write_bytes(b"something else")
+    with pytest.raises(ToolchainError, match=f"{file} is not what was put there"):
+        install(places, nothing_on_path(), UNREACHABLE)
+
+
+def test_a_build_that_changed_in_the_cache_is_not_used(places: Places) -> None:
+    cli = cached_build(places)
+    install(places, nothing_on_path(), UNREACHABLE)
+    cli.write_text("something else")
+    with pytest.raises(ToolchainError, match="is not what was put there; remove"):
+        install(places, nothing_on_path(), UNREACHABLE)
 
 
 def test_a_vendor_that_is_not_reachable_is_no_checksum() -> None:

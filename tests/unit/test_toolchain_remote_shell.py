@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from toolchain.remote_shell import DialError, Endpoint, Retries, dial_text, ending, printable
+from toolchain.remote_shell import LONGEST_OUTPUT, CommandError, DialError, Endpoint, Retries, _read, dial_text, ending, printable
 
 CONNECTION: dict[str, Any] = {"host": "203.0.113.10", "port": 22.0, "hostKey": "k", "privateKey": "p"}
 
@@ -108,5 +108,23 @@ def test_cancelling_ends_the_dialling() -> None:
         asyncio.run(retries.dial("Dial", -1, attempt, quiet))
 
 
+class Endless:
+    """A stream of a host that never ends."""
+
+    sent = 0
+
+    async def read(self, most: int) -> bytes:
+        self.sent += most
+        return b"x" * most
+
+
+def test_a_host_that_never_ends_is_read_up_to_a_limit() -> None:
+    stream: Any = Endless()
+    with pytest.raises(CommandError, match="it said more than 16 MiB"):
+        asyncio.run(_read(stream, [], [], None))
+    assert stream.sent <= LONGEST_OUTPUT + 32768
+
+
 def test_control_characters_do_not_reach_the_terminal() -> None:
+    assert printable("up\x9b1A\u202eleft".encode()) == "up1Aleft"
     assert printable(b"\x1b[31mred\x07\ttab\r") == "[31mred\ttab"

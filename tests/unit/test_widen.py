@@ -1,4 +1,4 @@
-"""The widening of LANs: always strictly shorter, covering, minimal, and never silent about what it must not swallow."""
+"""The widening of LANs: strictly shorter, covering, minimal, never out of private space, and never silent about what it swallows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
 
-from wg_office.widen import conflicts, parent, swept_in, widen
+from wg_office.widen import can_be_widened, conflicts, parent, swept_in, widen
 
 
 def net(text: str) -> IPNetwork:
@@ -25,7 +25,18 @@ def networks(draw: st.DrawFn, shortest: int = 1) -> IPNetwork:
     return IPNetwork(f"{IPAddress(value, version)}/{length}").cidr
 
 
-lan_lists = st.lists(networks(), min_size=1, max_size=12)
+PRIVATE = [net(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")]
+
+
+@st.composite
+def private_lans(draw: st.DrawFn) -> IPNetwork:
+    """A LAN strictly inside a private block, so that its parent is in there too."""
+    block = draw(st.sampled_from(PRIVATE))
+    length = draw(st.integers(block.prefixlen + 1, 32 if block.version == 4 else 128))
+    return IPNetwork((draw(st.integers(block.first, block.last)), length), version=block.version).cidr
+
+
+lan_lists = st.lists(private_lans(), min_size=1, max_size=12)
 
 
 @given(lan_lists)
@@ -52,6 +63,28 @@ def test_no_prefix_can_be_dropped_without_uncovering_a_lan(lans: list[IPNetwork]
 def test_at_most_as_many_addresses_are_added_as_the_lans_have(lans: list[IPNetwork]) -> None:
     for prefix in widen(lans):
         assert any(prefix.size == 2 * lan.size for lan in lans)
+
+
+@given(st.lists(networks(shortest=0), min_size=1, max_size=12))
+def test_nothing_is_listed_that_is_neither_private_nor_a_lan_itself(lans: list[IPNetwork]) -> None:
+    """Other people's public addresses never go into the tunnel."""
+    for prefix in widen(lans):
+        beside = prefix.version == 6 and prefix.prefixlen >= 63
+        assert prefix in lans or any(prefix in block for block in PRIVATE) or beside, "the /64 beside a LAN's is the same customer's"
+
+
+@pytest.mark.parametrize(
+    "lan", ["192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "100.64.0.0/10", "203.0.113.0/24", "172.0.0.0/8", "0.0.0.0/0", "fc00::/7"]
+)
+def test_a_lan_whose_parent_holds_other_peoples_addresses_stays_as_it_is(lan: str) -> None:
+    assert not can_be_widened(net(lan))
+    assert widen([net(lan)]) == (net(lan),)
+
+
+@pytest.mark.parametrize("lan", ["192.168.0.0/17", "172.16.0.0/13", "10.128.0.0/9", "100.64.0.0/11", "fd00::/8"])
+def test_half_a_private_block_is_widened_to_all_of_it(lan: str) -> None:
+    assert can_be_widened(net(lan))
+    assert any(widen([net(lan)]) == (block,) for block in PRIVATE)
 
 
 @given(lan_lists, st.randoms(use_true_random=False))
@@ -81,7 +114,7 @@ def test_the_vpn_is_a_conflict_exactly_when_it_overlaps_the_widened_prefix(lan: 
         (["192.168.200.0/24", "192.168.201.0/24"], ["192.168.200.0/23"]),
         (["192.168.1.0/24", "192.168.200.0/24"], ["192.168.0.0/23", "192.168.200.0/23"]),
         (["192.168.201.0/24", "192.168.202.0/24"], ["192.168.200.0/23", "192.168.202.0/23"]),
-        (["10.0.0.0/8", "10.9.0.0/16"], ["10.0.0.0/7"]),
+        (["10.0.0.0/8", "10.9.0.0/16"], ["10.0.0.0/8"]),
         (["192.168.200.244/24"], ["192.168.200.0/23"]),
         (["fd00:1::/64"], ["fd00:1::/63"]),
         ([], []),
@@ -97,15 +130,10 @@ def test_a_neighbouring_lan_that_is_swept_in_is_named() -> None:
     assert swept_in([lan1, lan2], [lan1, lan2, far]) == ()
 
 
-def test_a_default_route_cannot_be_widened() -> None:
-    assert [c.kind for c in conflicts([net("0.0.0.0/0")], None, [])] == ["no-parent"]
-    assert [c.kind for c in conflicts([net("::/0")], None, [])] == ["no-parent"]
-
-
 def test_a_conflict_says_what_is_swallowed_and_what_to_do() -> None:
-    (endpoint,) = conflicts([net("203.0.112.0/24")], IPAddress("203.0.113.10"), [net("10.70.0.0/16")])
+    (endpoint,) = conflicts([net("192.168.112.0/24")], IPAddress("192.168.113.10"), [net("10.70.0.0/16")])
     assert endpoint.message == (
-        "203.0.112.0/24 is widened to 203.0.112.0/23 in the developers' files, which holds the hub's endpoint 203.0.113.10, "
+        "192.168.112.0/24 is widened to 192.168.112.0/23 in the developers' files, which holds the hub's endpoint 192.168.113.10, "
         "so that the tunnel would be routed into itself"
     )
     assert endpoint.remedy == "give the hub another public address, or renumber the LAN"
@@ -115,6 +143,6 @@ def test_a_conflict_says_what_is_swallowed_and_what_to_do() -> None:
 
 
 def test_a_conflict_tells_the_widenings_fault_from_the_lans_own() -> None:
-    (own,) = conflicts([net("203.0.113.0/24")], IPAddress("203.0.113.10"), [])
-    (new,) = conflicts([net("203.0.112.0/24")], IPAddress("203.0.113.10"), [])
+    (own,) = conflicts([net("192.168.113.0/24")], IPAddress("192.168.113.10"), [])
+    (new,) = conflicts([net("192.168.112.0/24")], IPAddress("192.168.113.10"), [])
     assert (own.by_widening, new.by_widening) == (False, True)

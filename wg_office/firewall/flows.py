@@ -13,6 +13,7 @@ def render(policy: FirewallPolicy) -> str:
         "# wg-office flows 1",
         *(f"scope {prefix}" for prefix in policy.remote),
         *(f"local {address.ip}" for address in policy.local),
+        *(f"alias {alias.known_as} {alias.real}" for alias in policy.aliases),
         *sorted({line for rule in rules for line in _allows(rule)}),
     ]
     return "\n".join(lines) + "\n"
@@ -20,7 +21,8 @@ def render(policy: FirewallPolicy) -> str:
 
 def _allows(rule: Allow) -> Iterator[str]:
     ports = [f"{port.protocol} {port.first}-{port.last}" if isinstance(port, PortRange) else "icmp" for port in rule.ports] or ["any"]
+    ends = "" if rule.until is None else f" until {rule.until.epoch}"
     for source in rule.sources:
         for destination in rule.destinations:
             if source.version == destination.version:
-                yield from (f"allow {source} {destination} {port}" for port in ports)
+                yield from (f"allow {source} {destination} {port}{ends}" for port in ports)

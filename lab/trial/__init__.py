@@ -1,0 +1,1 @@
+"""An environment's own lab: made from its model, and tried with packets."""
