@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,9 @@ class Stack:
 
     def pulumi(self, *arguments: str) -> str:
         """Run `pulumi` and return what it said; where it fails its own words say why."""
-        with self._start(arguments) as process:
+        with _held_back() as let_through, self._start(arguments) as process:
             try:
+                let_through()
                 out, err = process.communicate()
             except BaseException:
                 _interrupt(process)
@@ -76,6 +77,23 @@ class Stack:
             # What interrupts us is passed on once.
             start_new_session=True,
         )
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[Callable[[], None]]:
+    """Hold Ctrl-C back until the call: raised while a process is being started, it would leave that at work, unknown to us."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+
+    def let_through() -> None:
+        signal.signal(signal.SIGINT, before)
+        while came:
+            signal.raise_signal(came.pop())
+
+    try:
+        yield let_through
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _interrupt(process: subprocess.Popen[str]) -> None:

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,12 @@ while :; do sleep 0.05; done
 """
 
 
+def wait_until_started(folder: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not (folder / "started").is_file() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
     program = tmp_path / "pulumi"
@@ -35,9 +43,7 @@ def interrupted(stack: Stack) -> Iterator[threading.Thread]:
     """Somebody who presses Ctrl-C as soon as Pulumi runs."""
 
     def press() -> None:
-        deadline = time.monotonic() + 60
-        while not (stack.folder / "started").is_file() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until_started(stack.folder)
         os.kill(os.getpid(), signal.SIGINT)
 
     # What runs in the background, as `make test` runs this, ignores it.
@@ -55,6 +61,26 @@ def test_an_interruption_is_passed_on_once_and_waits_for_pulumis_end(stack: Stac
     interrupted.join()
     assert (stack.folder / "said").read_text() == "interrupted\n"
     assert not Path(f"/proc/{(stack.folder / 'started').read_text().strip()}").exists()
+
+
+class InterruptedAtTheStart(subprocess.Popen[str]):
+    """Somebody who presses Ctrl-C when the process is there and its starter does not know it yet."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        wait_until_started(Path(named["cwd"]))
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interruption_while_pulumi_starts_leaves_it_not_at_work(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", InterruptedAtTheStart)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stack.pulumi("up")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (stack.folder / "said").read_text() == "interrupted\n"
 
 
 def test_where_pulumi_fails_its_own_words_say_why(stack: Stack) -> None:
