@@ -1,10 +1,12 @@
 """A program with one remote.Command, whose arguments a test can change between two runs."""
 
 import json
+import subprocess
+from collections.abc import Callable
 from typing import Any
 
-from sshd import Sshd
-from stacks import Stack
+from sshd import Sshd, free_port
+from stacks import Stack, StackFactory
 
 COMMAND = "command:remote:Command"
 
@@ -48,7 +50,29 @@ class Host:
         """Change the connection."""
         self.change(connection=self.server.connection(**changed))
 
+    def start_dialling_nobody(self) -> subprocess.Popen[str]:
+        """Start an `up` at a port where nobody answers; it has dialled once and goes on."""
+        self.reconnect(port=free_port(), dial_error_limit=-1)
+        process = self.stack.start("up", "--yes", "--skip-preview")
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "failed: retrying" in line:
+                break
+        return process
+
     def recorded(self) -> dict[str, Any]:
         """What the state has of it."""
         [command] = self.stack.resources(COMMAND)
         return command
+
+
+HostFactory = Callable[..., Host]
+
+
+def hosts_on(stack_factory: StackFactory, server: Sshd) -> HostFactory:
+    """What makes such hosts, each in a stack of its own from this factory."""
+
+    def make(**arguments: Any) -> Host:
+        return Host(stack_factory(), server, **arguments)
+
+    return make

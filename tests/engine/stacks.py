@@ -1,6 +1,7 @@
 """A project with one stack of the real engine, in a folder of its own."""
 
 import json
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -82,6 +83,15 @@ def wait_for(path: Path, process: subprocess.Popen[str] | None = None) -> None:
         assert time.monotonic() < deadline, f"{path} did not appear"
         assert process is None or process.poll() is None, process and process.communicate()
         time.sleep(0.05)
+
+
+def told_to_end(process: subprocess.Popen[str], folder: Path, how: int = signal.SIGINT, seconds: int = 60) -> str:
+    """Signal a run in that folder; it fails within that time and leaves no process. What it said."""
+    process.send_signal(how)
+    said, _ = process.communicate(timeout=seconds)
+    assert process.returncode != 0, said
+    assert not running_in(folder)
+    return said
 
 
 def running_in(folder: Path) -> list[str]:

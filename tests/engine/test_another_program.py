@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from landings import CLONE
 from sshd import LOOPBACK, Sshd, free_port, running_sshd
 from stacks import Stack, StackFactory
 
-CLONE = Path(__file__).resolve().parent.parent.parent
 OFFICES = ("north", "south")
 COMMAND = "command:remote:Command"
 

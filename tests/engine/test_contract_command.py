@@ -6,24 +6,17 @@ Texts are asserted as far as components/ reads them; how the stand-in words thin
 import os
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from remote_host import Host
+from remote_host import HostFactory, hosts_on
 from sshd import Sshd, free_port
-from stacks import StackFactory, running_in, wait_for
-
-HostFactory = Callable[..., Host]
+from stacks import StackFactory, told_to_end, wait_for
 
 
 @pytest.fixture
 def host(stack_factory: StackFactory, sshd: Sshd) -> HostFactory:
-    def make(**arguments: Any) -> Host:
-        return Host(stack_factory(), sshd, **arguments)
-
-    return make
+    return hosts_on(stack_factory, sshd)
 
 
 def test_create_update_and_delete_run_their_commands_with_their_stdin(host: HostFactory) -> None:
@@ -252,13 +245,4 @@ def test_the_agent_is_used_and_a_dead_one_is_an_error(host: HostFactory, tmp_pat
 
 def test_an_interrupted_up_ends_and_leaves_no_process(host: HostFactory) -> None:
     one = host(create="true")
-    one.reconnect(port=free_port(), dial_error_limit=-1)
-    process = one.stack.start("up", "--yes", "--skip-preview")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "failed: retrying" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode != 0, said
-    assert not running_in(one.stack.folder)
+    told_to_end(one.start_dialling_nobody(), one.stack.folder)

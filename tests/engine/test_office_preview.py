@@ -11,16 +11,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from landings import losses, pinned, project
+from landings import CLONE, losses, pinned, project
 from sshd import BEHIND, LOOPBACK, Sshd, free_port, new_key, running_sshd
-from stacks import Stack, StackFactory, running_in, wait_for, warnings
+from stacks import Stack, StackFactory, told_to_end, wait_for, warnings
 
 from toolchain.environment import LAB_PASSPHRASE
 from wg_office.keys import public_key
 from wg_office.stack import Stack as StackOfCore
 
-CLONE = Path(__file__).resolve().parent.parent.parent
-PARTS = ("components", "wg_office", "hostside")
 ADOPTED = "8GUOAOKKNOFJnJZTmNzrvfG1zRYT9scYOLQFdUBNTWQ="
 GATEWAYS = "sNfFPW2rzcxZLqyyKJpp8YDuNLVfnrPBDMcyTgFDJ2M="
 
@@ -579,12 +577,9 @@ def test_an_up_that_is_told_to_end_ends_and_says_what_becomes_of_the_change(offi
     stack = office(NOTHING_ELSE, hub_port=stalling.port, hub_key=stalling.host_key, user=stalling.user)
     process = stack.start("up", "--yes", "--skip-preview")
     wait_for(stalling.home / "began", process)
-    process.send_signal(how)
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode != 0
+    said = told_to_end(process, stack.folder, how, seconds=120)
     assert "interrupted while this changed: z." in said
     assert "run `pulumi up` again" in said
     assert EITHER in said
     assert "rpc error" not in said
     assert "Traceback" not in said
-    assert not running_in(stack.folder)

@@ -1,24 +1,17 @@
 """The stand-in for pulumi-command, whichever toolchain is in use: what it refuses, and that it words things as the official plugin does."""
 
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from remote_host import Host
+from remote_host import HostFactory, hosts_on
 from sshd import Sshd, free_port
-from stacks import StackFactory, running_in
-
-HostFactory = Callable[..., Host]
+from stacks import StackFactory, told_to_end
 
 
 @pytest.fixture
 def host(stand_in_factory: StackFactory, sshd: Sshd) -> HostFactory:
-    def make(**arguments: Any) -> Host:
-        return Host(stand_in_factory(), sshd, **arguments)
-
-    return make
+    return hosts_on(stand_in_factory, sshd)
 
 
 def test_it_really_runs_a_command(host: HostFactory) -> None:
@@ -72,14 +65,5 @@ def test_a_connection_that_fails_reads_as_with_the_official_plugin(host: HostFac
 
 def test_an_interrupt_while_it_dials_ends_it_without_a_traceback(host: HostFactory) -> None:
     one = host(create="true")
-    one.reconnect(port=free_port(), dial_error_limit=-1)
-    process = one.stack.start("up", "--yes", "--skip-preview")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "failed: retrying" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode != 0
+    said = told_to_end(one.start_dialling_nobody(), one.stack.folder)
     assert "Traceback" not in said
-    assert not running_in(one.stack.folder)

@@ -16,7 +16,6 @@ from packets import arriving, icmp, listening
 from test_firewall_packets import check_gateway, flows_through, host_rules, office
 
 WAN, WAN_HOST, WAN6, WAN_HOST6 = "203.0.113.9", "203.0.113.2", "fd72::9", "fd72::2"
-STAMP = "0x40000000"
 
 
 class Neighbour:

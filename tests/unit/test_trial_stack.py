@@ -39,20 +39,25 @@ def stack(tmp_path: Path) -> Stack:
 
 
 @pytest.fixture
-def interrupted(stack: Stack) -> Iterator[threading.Thread]:
+def interruptible() -> Iterator[None]:
+    """What runs in the background, as `make test` runs this, ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def interrupted(interruptible: None, stack: Stack) -> Iterator[threading.Thread]:
     """Somebody who presses Ctrl-C as soon as Pulumi runs."""
 
     def press() -> None:
         wait_until_started(stack.folder)
         os.kill(os.getpid(), signal.SIGINT)
 
-    # What runs in the background, as `make test` runs this, ignores it.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=press)
     thread.start()
     yield thread
     thread.join()
-    signal.signal(signal.SIGINT, before)
 
 
 def test_an_interruption_is_passed_on_once_and_waits_for_pulumis_end(stack: Stack, interrupted: threading.Thread) -> None:
@@ -72,14 +77,12 @@ class InterruptedAtTheStart(subprocess.Popen[str]):
         signal.raise_signal(signal.SIGINT)
 
 
-def test_an_interruption_while_pulumi_starts_leaves_it_not_at_work(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_while_pulumi_starts_leaves_it_not_at_work(
+    interruptible: None, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(subprocess, "Popen", InterruptedAtTheStart)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            stack.pulumi("up")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        stack.pulumi("up")
     assert (stack.folder / "said").read_text() == "interrupted\n"
 
 

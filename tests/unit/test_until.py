@@ -137,9 +137,7 @@ OF_F = "site beijing (192.168.200.244) on 22/tcp, 443/tcp"
 
 
 def test_a_difference_says_whose_access_ends_when_and_when_it_ended_before() -> None:
-    none, january, march = (
-        office(developers=developers(f={} if day is None else {"until": day})) for day in (None, "2037-01-31", "2037-03-31")
-    )
+    none, january, march = (ending_f(day) for day in (None, "2037-01-31", "2037-03-31"))
     assert sorted(told(none, january)) == [
         f"access: e changes: developer f on everything, until {JANUARY} (before: for good)",
         f"access: f changes: {OF_F}, until {JANUARY} (before: for good)",
