@@ -16,7 +16,7 @@ CLONE = Path(__file__).resolve().parent.parent.parent
 PARTS = ("components", "wg_office", "hostside")
 FILES = ("__main__.py", "Pulumi.yaml")
 
-LANDINGS = ("3369bfad5c290bbcd8e7ac37ceb5693bfa283a9f",)
+LANDINGS = ("3369bfad5c290bbcd8e7ac37ceb5693bfa283a9f", "d7028cfff88df2e6f8025430f837f2486a6fd6b1")
 """Commits that users may have deployed, oldest first. Each change takes over all of them: add one here when it has landed."""
 
 COMMAND = "command:remote:Command"

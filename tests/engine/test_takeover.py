@@ -129,7 +129,7 @@ def touched(project: Stack) -> set[str]:
     return {step["urn"].rpartition("::")[2] for step in steps if step["op"] != "same"} - {f"engine-test-{project.name}"}
 
 
-@pytest.mark.parametrize("commit", [*LANDINGS, None], ids=["3369bfa", "now"])
+@pytest.mark.parametrize("commit", [*LANDINGS, None], ids=[*(landed[:7] for landed in LANDINGS), "now"])
 def test_one_machine_that_becomes_a_device_keeps_its_keys_and_its_file(project: Stack, tmp_path: Path, commit: str | None) -> None:
     """The phone stands first: the keys are with the address, and not with the place in the list."""
     if commit is not None:

@@ -17,7 +17,7 @@ from wg_office.load import load
 from wg_office.model import Environment
 
 ENVIRONMENT = load(Path(__file__).resolve().parents[2] / "configs" / "dev.yaml", require_host_keys=False)
-F_TO_D = "ct direction original ip saddr 10.70.0.5 ip daddr 192.168.200.244 tcp dport 22-22"
+F_TO_D = "ct direction original ip saddr 10.70.0.5 ip daddr 192.168.200.244 tcp dport 22"
 E_TO_LAN = "ct direction original ip saddr 10.70.0.4 ip daddr 192.168.200.0/24"
 TIMER = "/run/stand-in/units/wg-office-until.timer.active"
 
