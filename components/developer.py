@@ -1,12 +1,12 @@
-"""One machine of a developer: keys, and its files. Room: Pulumi, no file formats; the files are wg_office/profiles.py."""
+"""One machine of a developer: keys, and its files. Room: Pulumi, no file formats; the files are wg_office/people/profiles.py."""
 
 from dataclasses import dataclass
 
 import pulumi
 
-from wg_office.keys import PublicNames
-from wg_office.model import Client, Environment
-from wg_office.profiles import best_of, profiles, render_profile
+from wg_office.environment.model import Client, Environment
+from wg_office.hosts.keys import PublicNames
+from wg_office.people.profiles import best_of, profiles, render_profile
 
 from .keys import Keys, PeerKeysArgs, client_keys, peer_keys
 

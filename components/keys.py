@@ -1,4 +1,4 @@
-"""The keys of one peer. Room: Pulumi, no file formats; how keys follow from a secret is wg_office/keys.py."""
+"""The keys of one peer. Room: Pulumi, no file formats; how keys follow from a secret is wg_office/hosts/keys.py."""
 
 from dataclasses import dataclass
 from operator import attrgetter
@@ -6,9 +6,9 @@ from operator import attrgetter
 import pulumi
 import pulumi_random as random
 
-from wg_office import keys
-from wg_office.keys import GENERATED_ON_APPLY, PublicNames
-from wg_office.profiles import ClientKeys
+from wg_office.hosts import keys
+from wg_office.hosts.keys import GENERATED_ON_APPLY, PublicNames
+from wg_office.people.profiles import ClientKeys
 
 from .outputs import shown
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_random as random
 
-from wg_office import keys
-from wg_office.access import Reach, reach_of
-from wg_office.access_report import columns
-from wg_office.instructions import by_hand
-from wg_office.model import Client, Environment
-from wg_office.model import Gateway as GatewayModel
-from wg_office.model import Hub as HubModel
-from wg_office.pasted import Standing, pasted
-from wg_office.plan import HostPlan, plan
+from wg_office.commands.access_report import columns
+from wg_office.environment.model import Client, Environment
+from wg_office.environment.model import Gateway as GatewayModel
+from wg_office.environment.model import Hub as HubModel
+from wg_office.hosts import keys
+from wg_office.network.access import Reach, reach_of
+from wg_office.network.instructions import by_hand
+from wg_office.network.plan import HostPlan, plan
+from wg_office.people.pasted import Standing, pasted
 
 from .confirm import confirmation
 from .developer import Developer, DeveloperArgs

@@ -20,11 +20,10 @@ from netaddr import IPAddress, IPNetwork
 
 from lab.nodes import Kind, Link, Node, Topology
 from lab.trial.spread import spread
-from wg_office.access import Reach
-from wg_office.checks import router_name
-from wg_office.model import Client, Developer, Environment, Hub, Lan, Site
-from wg_office.plan import Route, inner_routes, router_routes
-from wg_office.review.expect import claims
+from wg_office.environment.model import Client, Developer, Environment, Hub, Lan, Site
+from wg_office.network.access import Reach
+from wg_office.network.plan import Route, inner_routes, router_name, router_routes
+from wg_office.reading.expect import claims
 
 INTERNET = "inet"
 PER_LAN = 12

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netaddr import IPNetwork
 
-from wg_office.model import Environment, Site
+from wg_office.environment.model import Environment, Site
 
 _MANAGEMENT = IPNetwork("10.0.2.0/24")
 """The virtual machine's own."""

@@ -16,9 +16,9 @@ from lab.nodes import Node
 from lab.seed import GUEST
 from lab.trial.case import INSIDE, Case, tried
 from lab.trial.verdict import Verdict
-from wg_office.firewall import files
-from wg_office.model import Peer, Site
-from wg_office.plan import Route, plan
+from wg_office.environment.model import Peer, Site
+from wg_office.hosts.firewall import files
+from wg_office.network.plan import Route, plan
 
 FORWARD = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.all.send_redirects=0")
 HOST = (*FORWARD, "net.ipv4.conf.all.rp_filter=2", "net.ipv4.conf.all.src_valid_mark=1", "net.ipv4.icmp_ratelimit=0")

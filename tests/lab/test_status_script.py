@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sandbox import Office, Sandbox
 
-from wg_office import hostscript
-from wg_office.load import load
-from wg_office.plan import plan
+from wg_office.hosts import hostscript
+from wg_office.network.plan import plan
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 STRANGER = "c3RyYW5nZXJzdHJhbmdlcnN0cmFuZ2Vyc3RyYW5nZTE="

@@ -12,12 +12,12 @@ from test_dial import HOST, HOSTILE, LOOPBACK, Behaviour, key, says, serve  # no
 from typer.testing import CliRunner, Result
 
 from wg_office.adopt.network import Asked, network_of
-from wg_office.adopt.said import parse_said
 from wg_office.adopt.units import tunnels
-from wg_office.cli import app
-from wg_office.hostscript import HOSTSIDE, found_command, found_script
-from wg_office.load import load
-from wg_office.model import Ssh
+from wg_office.asking.said import parse_said
+from wg_office.commands.cli import app
+from wg_office.environment.model import Ssh
+from wg_office.hosts.hostscript import HOSTSIDE, found_command, found_script
+from wg_office.reading.load import load
 
 Serve = Callable[[Behaviour], int]
 

@@ -11,10 +11,10 @@ import pytest
 from test_render import GOLDEN, environment
 from typer.testing import CliRunner
 
-from wg_office.cli import app
-from wg_office.keys import PublicNames, listed
-from wg_office.profiles import ClientKeys, profiles, render_profile
-from wg_office.terminal import environment_of
+from wg_office.commands.cli import app
+from wg_office.commands.terminal import environment_of
+from wg_office.hosts.keys import PublicNames, listed
+from wg_office.people.profiles import ClientKeys, profiles, render_profile
 
 ARTICLE = str(GOLDEN / "article" / "environment.yaml")
 

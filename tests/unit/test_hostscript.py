@@ -6,7 +6,7 @@ from pathlib import Path
 
 from netaddr import IPAddress
 
-from wg_office import hostscript
+from wg_office.hosts import hostscript
 
 
 def test_status_pings_what_it_is_told_behind_the_script() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from wg_office.load import load
-from wg_office.model import Environment
+from wg_office.environment.model import Environment
+from wg_office.reading.guards import broken_by_change, broken_guards
+from wg_office.reading.load import load
 from wg_office.review import report
 from wg_office.review.difference import Difference, difference
-from wg_office.review.guards import broken_by_change, broken_guards
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "review"
 OFFICE: dict[str, Any] = {

@@ -21,12 +21,12 @@ from lab.trial.attempts import Attempt, attempts, plan
 from lab.trial.cut import cut_down, with_ways
 from lab.trial.ground import Ground, ground
 from lab.trial.spread import spread
-from wg_office.access import Reach, reach_of
-from wg_office.grants import ICMP, PortRange
-from wg_office.load import load
-from wg_office.model import Environment
-from wg_office.review.enforced import enforced
-from wg_office.review.extent import both, extent
+from wg_office.environment.grants import ICMP, PortRange
+from wg_office.environment.model import Environment
+from wg_office.network.access import Reach, reach_of
+from wg_office.network.enforced import enforced
+from wg_office.network.extent import both, extent
+from wg_office.reading.load import load
 
 CLONE = Path(__file__).parents[2]
 FILES = sorted([*(CLONE / "configs").glob("*.yaml"), CLONE / "tests" / "golden" / "firewall" / "office" / "environment.yaml"])

@@ -13,8 +13,8 @@ from lab.trial.attempts import Attempt, Connection, plan
 from lab.trial.case import Case, case_of
 from lab.trial.ground import ground
 from lab.trial.verdict import ARRIVES, Verdict
-from wg_office.access import reach_of
-from wg_office.load import load
+from wg_office.network.access import reach_of
+from wg_office.reading.load import load
 
 CLONE = Path(__file__).parents[2]
 DEV = CLONE / "configs" / "dev.yaml"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from netaddr import AddrFormatError, IPNetwork
 
-from wg_office.adopt.said import NotUnderstood, Said, shown
-from wg_office.keys import public_key
+from wg_office.asking.said import NotUnderstood, Said, shown
+from wg_office.hosts.keys import public_key
 
 _NO_KEY = "A" * 43 + "="
 _KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")

@@ -7,8 +7,8 @@ from netaddr import IPAddress
 
 from wg_office.adopt.network import Found, GrantFound, HostFound, LanFound, Person, ends_at_hub
 from wg_office.adopt.remarks import LARGEST_MTU, LEAST_MTU, remarks
-from wg_office.model import GATEWAY_PORT, Ssh, derived_address6
-from wg_office.new import scalar
+from wg_office.environment.model import GATEWAY_PORT, Ssh, derived_address6
+from wg_office.reading.new import scalar
 
 _WG_QUICK_MTU = 1420
 
