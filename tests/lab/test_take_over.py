@@ -16,10 +16,10 @@ BEFORE = "3369bfa"
 RENDER = """
 import json, sys
 from pathlib import Path
-from wg_office.hosts import hostscript, keys
-from wg_office.reading.load import load
-from wg_office.network.plan import hub_plan
-from wg_office.hosts.render import render_description
+from wg_office import hostscript, keys
+from wg_office.load import load
+from wg_office.plan import hub_plan
+from wg_office.render import render_description
 environment = load(Path("configs/dev.yaml"), require_host_keys=False)
 hub = environment.hub.model_copy(update={"firewall": sys.argv[1]})
 plan = hub_plan(environment.model_copy(update={"hub": hub}))
