@@ -40,7 +40,7 @@ class Developer(pulumi.ComponentResource):
         super().__init__("wg-office:network:Developer", name, None, opts)
         client = args.client
         opts = pulumi.ResourceOptions(parent=self, aliases=[] if args.stood is None else [args.stood])
-        self.keys = peer_keys(name, PeerKeysArgs(client.rotation, None, client.public_key, args.preshared_key), opts)
+        self.keys = peer_keys(name, PeerKeysArgs(args.environment.rotation_of(client), None, client.public_key, args.preshared_key), opts)
         made = client_keys(args.hub, self.keys, preshared=client.preshared != "none")
         every = profiles(args.environment, client)
         best = best_of(client, every).kind

@@ -85,7 +85,7 @@ class Office(pulumi.ComponentResource):
     def _host_keys(self, peer: HubModel | GatewayModel, args: OfficeArgs) -> Keys:
         adopted = _adopted(peer.name, args.adopted_keys, "private key", "privateKeys") if peer.adopt_key else None
         preshared = _preshared(peer, args) if isinstance(peer, GatewayModel) else None
-        made = PeerKeysArgs(peer.rotation, adopted, peer.public_key, preshared)
+        made = PeerKeysArgs(args.environment.rotation_of(peer), adopted, peer.public_key, preshared)
         return PeerKeys(self._called(peer.name), made, pulumi.ResourceOptions(parent=self)).keys
 
     def _pasted(self, args: OfficeArgs, reach: Reach, peers: Mapping[str, Keys]) -> dict[str, pulumi.Output[object]]:

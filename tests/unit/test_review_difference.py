@@ -82,6 +82,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a-group-gains": {"groups": {"staff": {"access": [{"site": "beijing", "ports": ["443/tcp", "icmp"]}, "shenzhen"]}}},
     "a-gateway-retires": {"gateways": gateways(a={"retired": True}), "developers": developers(e={"access": ["beijing"]})},
     "the-hubs-keys": {"hub": OFFICE["hub"] | {"rotation": 2}},
+    "everybodys-keys": {"network": OFFICE["network"] | {"rotation": 2}},
     "network-wide": {
         "network": {"cidr": "10.70.0.0/16", "mtu": 1300, "dns": {"servers": ["192.168.200.53"], "domains": ["office.example"]}}
     },

@@ -101,6 +101,7 @@ class Network(Record):
             examples=["{servers: [192.168.200.53], domains: [office.example]}"],
         ),
     ] = None
+    rotation: Annotated[Rotation, Field(description="Raise it by one to renew the keys of the hub and of all peers")] = 1
     mark: Annotated[Mark, Field(description="The one bit of a packet's mark that is ours on the hosts")] = 0x40000000
 
 
@@ -697,6 +698,11 @@ class Environment(Record):
     def peers(self) -> tuple[Peer, ...]:
         """The hub, the gateways, the developers' machines, in the order of the file."""
         return (self.hub, *self.gateways, *self.clients)
+
+    def rotation_of(self, peer: Peer) -> str:
+        """What a peer's keys are bound to, which are renewed when it changes: its own rotation, and the network's once that was raised."""
+        every = self.network.rotation
+        return f"{peer.rotation}" if every == 1 else f"{every}.{peer.rotation}"
 
     @property
     def active_gateways(self) -> tuple[Gateway, ...]:

@@ -34,16 +34,16 @@ def continued(env: Environment, keys: Mapping[str, str], folder: Path, today: da
     """The index of a folder with whatever is new in it; `keys` are the public ones by machine."""
     had = _read(folder / INDEX_NAME)
     known = {entry.holder for entry in had}
-    new = [_entry(each, keys, today) for each in env.clients]
+    new = [_entry(each, env.rotation_of(each), keys, today) for each in env.clients]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([Entry._fields, *had, *(entry for entry in new if entry.holder not in known)])
     return text.getvalue().encode()
 
 
-def _entry(client: Client, keys: Mapping[str, str], today: date) -> Entry:
+def _entry(client: Client, rotation: str, keys: Mapping[str, str], today: date) -> Entry:
     if client.name not in keys:
         raise HandoutError(f"the stack has no public key of {client.name}; run `pulumi up` first")
-    return Entry(client.developer.name, client.device or "", str(client.rotation), keys[client.name], today.isoformat())
+    return Entry(client.developer.name, client.device or "", rotation, keys[client.name], today.isoformat())
 
 
 def _read(file: Path) -> list[Entry]:

@@ -71,6 +71,13 @@ def _rotations(environment: Environment) -> Iterator[Finding]:
             yield Finding((*path, "rotation"), "does not renew an adopted private key", "change it in the stack's secret configuration")
 
 
+def _rotation_of_all(environment: Environment) -> Iterator[Finding]:
+    kept = [peer.name for peer in environment.peers if peer.public_key is not None or (not isinstance(peer, Client) and peer.adopt_key)]
+    if environment.network.rotation > 1 and kept:
+        message = f"renews no private key that was brought or adopted: {', '.join(kept)}"
+        yield Finding(("network", "rotation"), message, "whoever has such a key makes another")
+
+
 def _renewed(peer: Peer) -> str:
     """What another rotation comes to for a peer that keeps its private key."""
     if isinstance(peer, Hub):
@@ -286,6 +293,7 @@ _WARNINGS = (
     _private_endpoint,
     _homes,
     _rotations,
+    _rotation_of_all,
     _keepalive,
     _unused_groups,
     _unused_jumps,

@@ -442,14 +442,14 @@ def _described(side: _Side) -> Description:
 
 
 def _as_keys(env: Environment) -> Keys:
-    return {peer.name: _key_words(peer) for peer in env.peers}
+    return {peer.name: _key_words(peer, env.rotation_of(peer)) for peer in env.peers}
 
 
-def _key_words(peer: Peer) -> PublicNames:
+def _key_words(peer: Peer, rotation: str) -> PublicNames:
     """Names that are equal where the keys will be."""
     kept = not isinstance(peer, Hub) and peer.preshared == "adopted"
-    preshared = f"preshared-{peer.name}-{'adopted' if kept else peer.rotation}"
-    own = f"{peer.name}-adopted" if not isinstance(peer, Client) and peer.adopt_key else f"{peer.name}-{peer.rotation}"
+    preshared = f"preshared-{peer.name}-{'adopted' if kept else rotation}"
+    own = f"{peer.name}-adopted" if not isinstance(peer, Client) and peer.adopt_key else f"{peer.name}-{rotation}"
     return PublicNames(peer.public_key or own, f"private-{peer.public_key or own}", preshared)
 
 
