@@ -13,7 +13,7 @@ from netaddr import IPAddress, IPNetwork
 from netns import Namespaces, run_command
 
 from lab.nodes import Node
-from lab.seed import GUEST
+from lab.seed import router_rules
 from lab.trial.case import INSIDE, Case, tried
 from lab.trial.verdict import Verdict
 from wg_office.environment.model import Peer, Site
@@ -64,7 +64,7 @@ class GroundNet(Namespaces):
             self.ip(node.name, *(f"{family}route replace default dev {node.links[-1].name}" for family in ("", "-6 ")))
         if node.routes_for:
             self.run(node.name, ["sysctl", "-qw", *FORWARD])
-            self.run(node.name, ["nft", "-f", "-"], (GUEST / "inside" / "router.nft").read_text())
+            self.run(node.name, ["nft", "-f", "-"], router_rules(node))
 
     # --- the tunnel -----------------------------------------------------------------------------------------------------------------------
 
