@@ -1,4 +1,4 @@
-"""The lab's hub and gateways without Pulumi: each driven by hostside/wg-office alone, which a test can stop at any step.
+"""The lab's hub and gateways without Pulumi: each driven by the host script alone, which a test can stop at any step.
 
 The descriptions are the program's own. Pulumi's part is played by `Machine.up`: it runs a command again where the error hook would.
 """

@@ -1,4 +1,4 @@
-"""A host for hostside/wg-office as namespaces of this machine (as root): the kernel's links, routes, settings and rules are its own.
+"""A host for the host script as namespaces of this machine (as root): the kernel's links, routes, settings and rules are its own.
 
 systemd and WireGuard are stand-ins (stand_ins/), and `wg0` is a veth: enough to see what the script makes of each state it may find,
 in fractions of a second. What systemd and WireGuard themselves do is for the lab's machines.

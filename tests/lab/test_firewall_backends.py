@@ -1,4 +1,4 @@
-"""hostside/wg-office and the firewall that a host has: refused before anything changes, tried, undone, changed, removed. On a real host."""
+"""The host script and the firewall that a host has: refused before anything changes, tried, undone, changed, removed. On a real host."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""hostside/wg-office gives back what it took, once: what an administrator chooses afterwards is his. On a host of namespaces."""
+"""The host script gives back what it took, once: what an administrator chooses afterwards is his. On a host of namespaces."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""hostside/wg-office, where a change fails and not all of it can be undone: the operator is told what is left. On a host of namespaces.
+"""The host script, where a change fails and not all of it can be undone: the operator is told what is left. On a host of namespaces.
 
 The change itself makes what it has set unchangeable, and then fails.
 """

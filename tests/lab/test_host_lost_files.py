@@ -1,4 +1,4 @@
-"""hostside/wg-office, where files of the generation in force were lost: it concludes nothing from a file that is not there.
+"""The host script, where files of the generation in force were lost: it concludes nothing from a file that is not there.
 
 On a host of namespaces.
 """

@@ -1,4 +1,4 @@
-"""hostside/wg-office refuses, before anything is changed, what would take from others or cannot work. On a host of namespaces."""
+"""The host script refuses, before anything is changed, what would take from others or cannot work. On a host of namespaces."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""hostside/wg-office by itself on a real host of the lab: what it does with a change that is confirmed, is not, or is wrong."""
+"""The host script by itself on a real host of the lab: what it does with a change that is confirmed, is not, or is wrong."""
 
 import subprocess
 import time

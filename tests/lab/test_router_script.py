@@ -1,4 +1,4 @@
-"""hostside/wg-office on a LAN's router, which has no tunnel: its routes are ours, and nothing else of it. On a host of namespaces."""
+"""The host script on a LAN's router, which has no tunnel: its routes are ours, and nothing else of it. On a host of namespaces."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""hostside/wg-office's `status` on a host of namespaces: each thing that may go wrong is one precise line, and a repair ends it.
+"""The host script's `status` on a host of namespaces: each thing that may go wrong is one precise line, and a repair ends it.
 
 The tests of one class break one thing after another on the same host, in the order of this file; its last test repairs all of them at once.
 """

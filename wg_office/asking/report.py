@@ -2,7 +2,7 @@
 
 A host may be broken, or in other hands: it shall neither lead the operator's terminal nor end the status of other hosts.
 
-Room: asking. The words are those of `verb_status` in hostside/wg-office, which travels with the question: host and reader never differ.
+Room: asking. The words are those of `verb_status` in hostside/wg-office.d, which travels with the question: host and reader never differ.
 """
 
 import re

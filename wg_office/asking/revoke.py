@@ -3,7 +3,7 @@
 The hub goes first. It knows peers by name, and says by which addresses: a gateway, which knows addresses alone, is told those, since the
 file may already have others. Where the hub cannot be asked, the file's count.
 
-Room: asking. The words are those of `verb_revoke` in hostside/wg-office; dialling is dial.py's.
+Room: asking. The words are those of `verb_revoke` in hostside/wg-office.d; dialling is dial.py's.
 """
 
 import re

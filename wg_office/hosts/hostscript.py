@@ -1,9 +1,10 @@
-"""The script that runs on hosts (hostside/wg-office), and the constant command lines that start it there.
+"""The script that runs on hosts, put together from its parts in hostside/wg-office.d, and the constant command lines that start it there.
 
-Room: hosts, the one place that reads a file of the project itself. The lines never change with the configuration: a failing command
+Room: hosts, the one place that reads files of the project itself. The lines never change with the configuration: a failing command
 prints its own text, so what varies goes through stdin. The attempt in front of an update says nothing of it.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -61,9 +62,26 @@ def scripts() -> Scripts:
     return Scripts(host=_host_script(), flows=flows, after_load=after_load, follow=follow)
 
 
+_PARTS = """
+    10-head 11-generation 20-settings 21-routes 22-tunnel 30-firewall-load 31-host-rules 32-withdrawn 33-ended 34-revoked 35-firewall
+    36-firewalld 37-foreign-rules 40-differences 50-lock 51-fit 52-stage 53-others 54-apply 55-files 56-rollback 60-keys 61-remove
+    62-status 90-main
+"""
+"""Named, and not what the folder holds: a build takes files along that an earlier one has left, and an old part must not come to hosts."""
+
+
+def parts() -> list[Path]:
+    """Those of the host script, in the order in which they are one: that of their names."""
+    return [HOSTSIDE / "wg-office.d" / f"{name}.sh" for name in _PARTS.split()]
+
+
 def _host_script() -> str:
-    shebang, rest = (HOSTSIDE / "wg-office").read_text(encoding="utf-8").split("\n", 1)
-    return f"{shebang}\n{' '.join(f'{name}={status}' for name, status in _STATUSES.items())}\n{rest}"
+    numbers = " ".join(f"{name}={status}" for name, status in _STATUSES.items())
+    return f"#!/bin/bash\n{numbers}\n" + "\n".join(_SIGN.sub("", part.read_text(encoding="utf-8")) for part in parts())
+
+
+_SIGN = re.compile(r"\A(#.*\n)+\n")
+"""A part begins with comments that say what it is for. They stay here, by their place alone: what stands above the first empty line."""
 
 
 def apply_command(user: str) -> str:

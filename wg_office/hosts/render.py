@@ -20,7 +20,7 @@ RUNNING = f"{RUN}/running"
 """Leads to the generation whose rules run: the one in force, or the one that awaits its confirmation."""
 
 RULES = ("host.nft", "nftables.nft")
-"""What is loaded, in this order: what only the host itself knows (hostside/wg-office), and the judge."""
+"""What is loaded, in this order: what only the host itself knows (hostside/wg-office.d), and the judge."""
 
 PROHIBITION = 10
 """The priority of the routing rule that forwards nothing of the tunnel without the judge's stamp. Before everybody else's."""

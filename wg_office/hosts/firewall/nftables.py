@@ -83,7 +83,7 @@ def _from_the_wrong_side(policy: FirewallPolicy) -> Iterator[str]:
     """A LAN's source that comes neither by the way back to it nor from another of the site's LANs, as far as the file names those.
 
     Where VLANs have one router, answers come in by another of them than questions went out. Interfaces that the file does not name the host
-    finds, and has these rules itself (hostside/wg-office, `lan_rules`).
+    finds, and has these rules itself (hostside/wg-office.d, `lan_rules`).
     """
     several = len(policy.lans) > 1
     if several and not names_all(policy):
@@ -135,7 +135,7 @@ def _wrong_way(policy: FirewallPolicy) -> Iterator[str]:
 
 
 def _only_into_lans(policy: FirewallPolicy) -> Iterator[str]:
-    """By the interfaces that the file names; others the host finds itself (hostside/wg-office, `lan_rules`)."""
+    """By the interfaces that the file names; others the host finds itself (hostside/wg-office.d, `lan_rules`)."""
     interfaces, all_named = _lan_interfaces(policy), names_all(policy)
     if all_named:
         back = [f'"{policy.interface}"'] if policy.role == "hub" else []
