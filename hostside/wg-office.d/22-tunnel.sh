@@ -4,7 +4,7 @@
 put_tunnel() { # TO FROM
   local wg address wanted
   if ! has_tunnel "$1"; then
-    [ -z "$2" ] || drop_tunnel "$2"
+    [ -z "$2" ] || leave_tunnel "$2"
     return 0
   fi
   wg=$(header "$1" interface)
@@ -20,7 +20,7 @@ put_tunnel() { # TO FROM
   while read -r address; do
     ip address replace "$address" dev "$wg"
   done <<<"$wanted"
-  ip -o address show dev "$wg" scope global | while read -r _ _ _ address _; do
+  addresses_on "$wg" | while read -r address; do
     has_line "$wanted" "$address" || ip address del "$address" dev "$wg"
   done
   ip link set "$wg" up
@@ -40,6 +40,8 @@ drop_tunnel() { # FROM
 make_tunnel() { # GEN
   local wg
   wg=$(header "$1" interface)
+  # one that was found made, and is gone
+  rm -f "$run/found-tunnel"
   networkd_has "$wg" || hand_to_networkd "$1"
   [ -e "/sys/class/net/$wg" ] || ip link add "$wg" type wireguard
 }
@@ -49,6 +51,7 @@ adopt() { # GEN
   local wg
   has_tunnel "$1" || return 0
   wg=$(header "$1" interface)
+  if as_found "$wg"; then return 0; fi
   case $(networkd_state "$wg") in configured | configuring | pending | initialized) ;; *) hand_to_networkd "$1" ;; esac
 }
 
@@ -114,6 +117,7 @@ activate() { # TO FROM
   mkdir -p "$etc/before"
   remember_tables
   remember_routes "$1" "$2"
+  if [ -n "$1" ] && has_tunnel "$1"; then remember_tunnel "$1"; fi
   if [ -n "$1" ]; then firewall_load "$1" "$2"; fi
   put_sysctl "$1" "$2"
   put_tunnel "$1" "$2"

@@ -28,7 +28,7 @@ tunnel_differences() { # GEN INTERFACE
     peer_differences "$wg" wanted <(wg_config "$1" | canonical_config) running <(wg show "$wg" dump | canonical_dump)
   fi
   wanted=$(network_values "$1" Network Address)
-  found=$(ip -o address show dev "$wg" scope global | while read -r _ _ _ address _; do printf '%s\n' "$address"; done)
+  found=$(addresses_on "$wg")
   while read -r address; do
     has_line "$found" "$address" || echo "address $address is missing on $wg"
   done <<<"$wanted"
@@ -111,6 +111,7 @@ owner_differences() { # GEN
 }
 
 link_difference() { # PATH
+  if waits_for_boot "$1"; then return 0; fi
   if in_the_way "$1"; then echo "file $(twin "$1") comes before ours"; fi
   [ "$(readlink "$1" 2>/dev/null)" != "$current/files$1" ] || return 0
   if [ -e "$1" ] || [ -L "$1" ]; then echo "file $1 was replaced"; else echo "file $1 is missing"; fi
@@ -142,6 +143,7 @@ unit_differences() { # GEN
   if brings_firewalld "$1" && firewalld_runs && ! systemctl -q is-active "$watch_unit"; then echo "unit $watch_unit.service does not run"; fi
   if [ -e "$1/files/endpoint" ] && ! systemctl -q is-active "$follow_timer"; then echo "unit $follow_timer does not run"; fi
   if has_ends "$1" && ! systemctl -q is-active "$until_timer"; then echo "unit $until_timer does not run"; fi
+  if as_found "$wg"; then return 0; fi
   if ! systemctl -q is-active systemd-networkd; then echo "unit systemd-networkd.service does not run"
   elif [ -e "/sys/class/net/$wg" ] && ! networkd_holds "$wg"; then echo "systemd-networkd does not manage $wg"; fi
 }

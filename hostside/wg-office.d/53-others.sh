@@ -19,11 +19,17 @@ leaves_others_alone() { # GEN
 interface_of_others() { # GEN
   local wg
   wg=$(header "$1" interface)
-  if [ ! -e "/sys/class/net/$wg" ] || is_our_interface "$wg"; then return 0; fi
+  if [ ! -e "/sys/class/net/$wg" ] || is_our_interface "$wg" || takes_over "$1"; then return 0; fi
   case $(sed -n 's/^DEVTYPE=//p' "/sys/class/net/$wg/uevent") in
-    wireguard) echo "$wg is there already (wg-quick@$wg?): stop and disable it ('systemctl disable --now wg-quick@$wg'), or name another interface (network.interface)" ;;
+    wireguard) others_tunnel "$1" "$wg" ;;
     *) echo "$wg is there already, and not ours: name another interface (network.interface)" ;;
   esac
+}
+
+others_tunnel() { # GEN INTERFACE
+  local way="stop and disable it ('systemctl disable --now wg-quick@$2'), or name another interface (network.interface)"
+  if [ "$(header "$1" takes-over)" = wg-quick ]; then echo "$2 is there already, and not wg-quick's, which takes_over asks for (no /etc/wireguard/$2.conf, or systemd-networkd manages it): $way"
+  else echo "$2 is there already (wg-quick@$2?): have it taken over as it runs (takes_over: wg-quick on this host), $way"; fi
 }
 
 # A generation in force names it, or did, where somebody has taken its files away since.
@@ -37,7 +43,7 @@ is_our_interface() { # INTERFACE
 port_of_others() { # GEN
   local port inode remedy='give the gateway another one (listen_port)'
   port=$(sed -n 's/^ListenPort=//p' "$(netdev_of "$1")")
-  [ "$port" != "$(our_port)" ] || return 0
+  [ "$port" != "$(our_port "$1")" ] || return 0
   inode=$({ cat /proc/net/udp /proc/net/udp6 2>/dev/null || true; } | awk -v port="$(printf %04X "$port")" '
     split($2, own, ":") && own[2] == port { inode = $10 } END { print inode }')
   [ "$(header "$1" role)" != hub ] || remedy='give the hub another one (hub.endpoint, hub.listen_port)'
@@ -103,9 +109,10 @@ default_route_by_advertisement() { # GEN
   done
 }
 
-our_port() { # that our tunnel listens on
+our_port() { # GEN: that our tunnel listens on, or the one that GEN takes over
   local gen
   gen=$(current_gen)
+  if takes_over "$1"; then gen=$1; fi
   if [ -e "$gen/description" ] && has_tunnel "$gen"; then wg show "$(header "$gen" interface)" dump 2>/dev/null | awk -F'\t' 'NR == 1 {print $3}' || true; fi
 }
 

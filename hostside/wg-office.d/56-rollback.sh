@@ -55,7 +55,7 @@ not_undone() { # FROM TO
   if [ -n "$2" ]; then differences "$2"; elif [ -e "$1/files/flows" ]; then rules_left; fi
   if has_tunnel "$1" && ! same_interface "$1" "$2"; then
     wg=$(header "$1" interface)
-    [ ! -e "/sys/class/net/$wg" ] || echo "interface $wg is still there"
+    [ ! -e "/sys/class/net/$wg" ] || [ -e "$etc/before/tunnel" ] || echo "interface $wg is still there"
   fi
   [ ! -e "$etc/before/routes" ] || routes_left "$2"
   [ ! -e "$etc/before/sysctl" ] || settings_left "$2"

@@ -49,6 +49,11 @@ class Tunnel:
         """What its peers know it by."""
         return public_key(self.private_key) if self.private_key is not None else ""
 
+    @property
+    def is_wg_quicks(self) -> bool:
+        """Whether it runs as wg-quick has made it, so that a host can take it over as it is (hostside/wg-office.d/23-found-tunnel.sh)."""
+        return self.runs and self.source == f"/etc/wireguard/{self.name}.conf"
+
     def peer(self, key: str) -> PeerFound | None:
         """The peer with this public key."""
         return next((peer for peer in self.peers if peer.public_key == key), None)

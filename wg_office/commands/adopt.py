@@ -17,7 +17,7 @@ from wg_office.reading.new import ssh_fields
 from wg_office.text.printable import json_text, one_line
 
 if TYPE_CHECKING:
-    from wg_office.adopt.network import Asked, Found
+    from wg_office.adopt.network import Asked, Found, HostFound
     from wg_office.adopt.written import Written
     from wg_office.asking.dial import Question
     from wg_office.reading.load import Report
@@ -193,12 +193,20 @@ def _tell(report: "Report", made: "Written", found: "Found", out: Path, secrets:
     typer.echo(f"\n{out} is written; {secrets} holds keys, for you alone.\n\nRead the file, and then type:\n")
     for command in commands(found, out, secrets):
         typer.echo(f"    {command}")
-    typer.echo(f"\n{_IN_BETWEEN}")
+    typer.echo(f"\n{_IN_BETWEEN if _to_stop(found) else _AS_IT_RUNS}")
 
 
+_AS_IT_RUNS = """\
+The tunnels are taken over as they run, and no session ends. At the next boot of each host they are networkd's; `pulumi destroy` gives them
+back to wg-quick."""
 _IN_BETWEEN = """\
-wg-office refuses an interface that somebody else keeps, so each host's has to go first; the `pulumi up` right after it brings the tunnel
-back with the same keys. In between nobody gets through: be sure that you reach every host without the tunnel."""
+wg-office refuses an interface that somebody other than wg-quick keeps, so each of these has to go first; the `pulumi up` right after it
+brings the tunnel back with the same keys. In between nobody gets through: be sure that you reach every host without the tunnel."""
+
+
+def _to_stop(found: "Found") -> list["HostFound"]:
+    """The hosts whose tunnel cannot be taken over as it runs, the hub last."""
+    return [host for host in (*found.gateways, found.hub) if not host.tunnel.is_wg_quicks]
 
 
 def commands(found: "Found", out: Path, secrets: Path) -> Iterator[str]:
@@ -210,7 +218,7 @@ def commands(found: "Found", out: Path, secrets: Path) -> Iterator[str]:
     yield f"""while read -r place key; do printf %s "$key" | {setting} || break; done <{file}"""
     yield f"rm {file}"
     yield "pulumi preview --diff"
-    for host in (*found.gateways, found.hub):
+    for host in _to_stop(found):
         yield f"{_login(host.ssh, found.hub.ssh)} {shlex.quote(_stopping(host.tunnel.name, host.tunnel.source, host.ssh.user))}"
     yield "pulumi up"
 

@@ -385,6 +385,10 @@ _Wifi = Annotated[
 _HostsOwnKey = Annotated[
     PublicKey | None, Field(description="Its public key, where the host keeps its private key to itself; left out: one is made")
 ]
+_TakesOver = Annotated[
+    Literal["wg-quick"] | None,
+    Field(description="The tunnel of this name that wg-quick has made there is taken over as it runs; left out: it is refused"),
+]
 _PresharedKey = Annotated[
     Preshared | None,
     Field(
@@ -415,6 +419,7 @@ class Hub(Record, Networks):
     public_key: _HostsOwnKey = None
     rotation: Annotated[Rotation, Field(description="Raise it by one to renew the keys")] = 1
     adopt_key: Annotated[Flag, Field(description="Take the private key from the stack's secret configuration")] = False
+    takes_over: _TakesOver = None
     site: Annotated[Name | None, Field(description="Name of the site that its own networks are, as grants use it")] = None
     lan: _OneLan = None
     lans: _SeveralLans = ()
@@ -483,6 +488,7 @@ class Gateway(Record, Networks):
     public_key: _HostsOwnKey = None
     rotation: Annotated[Rotation, Field(description="Raise it by one to renew the keys")] = 1
     adopt_key: Annotated[Flag, Field(description="Take the private key from the stack's secret configuration")] = False
+    takes_over: _TakesOver = None
     preshared: _PresharedKey = None
     retired: Annotated[Flag, Field(description="First of two steps to take a gateway away: taken down, still known to the hub")] = False
 

@@ -403,6 +403,8 @@ def render_description(host: HostPlan, keys: Keys, deployment: str, scripts: Scr
         header += [f"firewall {host.firewall}", f"mark {host.policy.mark:#x}"]
     if host.tunnel is not None:
         header.append(f"interface {host.tunnel.interface}")
+    if host.takes_over is not None:
+        header.append(f"takes-over {host.takes_over}")
     header += [f"{CARRIES} {name}" for name in host.carries]
     if repair is not None:
         header.append(f"repair {repair}")

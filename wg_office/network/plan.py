@@ -63,7 +63,10 @@ class Route:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """Everything one machine must hold, but for keys. `through` is on the way to it; `carries` are gateways that are reached through it."""
+    """Everything one machine must hold, but for keys. `through` is on the way to it; `carries` are gateways that are reached through it.
+
+    `takes_over` is the program whose tunnel, of the same name, is taken over as it runs.
+    """
 
     name: str
     role: Role
@@ -76,6 +79,7 @@ class HostPlan:
     policy: FirewallPolicy | None = None
     routes: tuple[Route, ...] = ()
     carries: tuple[str, ...] = ()
+    takes_over: str | None = None
 
 
 def router_name(site: Site) -> str:
@@ -115,6 +119,7 @@ def hub_plan(env: Environment, policy: FirewallPolicy) -> HostPlan:
         firewall=env.hub.firewall,
         policy=policy,
         carries=tuple(each.name for each in env.active_gateways if each.ssh is not None and each.ssh.over_tunnel),
+        takes_over=env.hub.takes_over,
     )
 
 
@@ -130,6 +135,7 @@ def gateway_plan(env: Environment, gateway: Gateway, ssh: Ssh, policy: FirewallP
         tunnel=gateway_tunnel(env, gateway, policy),
         firewall=gateway.firewall,
         policy=policy,
+        takes_over=gateway.takes_over,
     )
 
 

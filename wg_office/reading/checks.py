@@ -922,6 +922,7 @@ def _done_by_nobody(gateway: Gateway, here: Path) -> Iterator[Finding]:
         ("ssh", gateway.ssh is not None, "remove it, or managed where the program is to set this host up"),
         ("firewall", "firewall" in gateway.model_fields_set, "remove it: the hub alone judges what enters this site and leaves it"),
         ("adopt_key", gateway.adopt_key, "write its public_key in place of it: the private key stays on the device"),
+        ("takes_over", gateway.takes_over is not None, "remove it: what runs there stays, and is changed by whoever pastes"),
         ("devices", bool(gateway.devices), by_hand),
     )
     yield from (Finding((*here, field), why, remedy, (*here, "managed")) for field, is_given, remedy in given if is_given)
