@@ -38,7 +38,7 @@ rollback_unit="wg-office-rollback"
 boot_unit=/etc/systemd/system/wg-office.service
 networkd_drop_in=/etc/systemd/system/systemd-networkd.service.d/50-wg-office-endpoint.conf
 
-# Exit statuses: wg_office/hostscript.py defines them, and puts a line with their numbers in front of this script. `unconfirmed` alone is
+# Exit statuses: wg_office/hosts/hostscript.py defines them, and puts a line with their numbers in front of this script. `unconfirmed` alone is
 # answered by the engine's error hook, which then runs the same command again.
 : "${unconfirmed:?}" "${busy:?}" "${foreign:?}" "${unfit:?}" "${rejected:?}" "${rolled_back:?}" "${went_back_but:?}"
 

@@ -111,7 +111,8 @@ fit() { # GEN
   case $(header "$1" firewall) in iptables | ufw) need iptables-restore ;; esac
   if brings_firewalld "$1"; then need firewall-cmd; fi
   [ -z "$missing" ] || die "$unfit" "this host lacks:${missing/ networkctl/ systemd-networkd}; $(install_with "$missing")"
-  linked_paths "$1" | while read -r path; do
+  # a pipe's loop could only end itself
+  for path in $(linked_paths "$1"); do
     ! in_the_way "$path" || die "$unfit" "$(twin "$path") is somebody else's, and would be taken instead of ours: move it away"
   done
   [ -e "$current" ] || [ -z "$(later_settings "$1")" ] || die "$unfit" "$(later_settings "$1" | head -n 1)"

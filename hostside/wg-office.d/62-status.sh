@@ -1,7 +1,7 @@
 # What a host says of itself, in lines that a program reads.
 # Touches: nothing.
 
-# --- status: "KEY VALUE" lines, which wg_office/status.py reads. Nothing is written, nothing secret is said. ------------
+# --- status: "KEY VALUE" lines, which wg_office/asking/report.py reads. Nothing is written, nothing secret is said. ------------
 
 verb_status() { # [full]
   local gen

@@ -186,3 +186,13 @@ class TestKeys:
     def test_a_peer_with_the_hosts_own_key_is_refused(self, hub: Office) -> None:
         said = hub.refused(hub.description(edit=lambda text: text.replace(hub.public("f"), hub.public("z"))))
         assert f"f, developer has the public key of this host ({hub.public('z')})" in said
+
+
+class TestFilesOfOthers:
+    @pytest.mark.parametrize("kind", ["netdev", "network"])
+    def test_one_that_networkd_would_read_in_place_of_ours_is_named_and_nothing_is_changed(self, gateway: Office, kind: str) -> None:
+        file = f"/etc/systemd/network/50-wg0.{kind}"
+        gateway.sandbox.shell(f"mkdir -p /etc/systemd/network && echo theirs >{file}")
+        assert f"{file} is somebody else's, and would be taken instead of ours: move it away" in gateway.refused(gateway.description())
+        gateway.sandbox.shell(f"rm {file}")
+        gateway.install()
