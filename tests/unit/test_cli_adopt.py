@@ -105,6 +105,33 @@ def test_hosts_are_told_to_be_freed_of_what_is_there_before_the_up(network: Netw
     assert commands.index(stops[-1]) < commands.index("pulumi up")
 
 
+def running(name: str, address: str) -> str:
+    """A gateway whose tunnel runs, as wg-quick makes it."""
+    conf = gateway_conf(name, {"a": "10.70.0.2", "c": "10.70.0.3"}[name])
+    runs = f"wg0\t{private(name)}\t{public(name)}\t40000\toff\nwg0\t{public('z')}\t{shared(name)}\t203.0.113.10:51820\t10.70.0.0/16\t0\t0\t0\t25\n"
+    return said({"/etc/wireguard/wg0.conf": conf}, {"eth0": [f"{address}/24"]}, wg=runs)
+
+
+def test_a_tunnel_that_runs_by_wg_quick_is_taken_over_as_it_is_and_nothing_is_typed_for_it(network: Network) -> None:
+    gateways = {"a": network.host(running("a", "192.168.201.247")), "c": network.host(GATEWAYS["c"])}
+    commands = json.loads(network.adopt(network.host(HUB), "--json", **gateways).output)["commands"]
+    assert len([each for each in commands if "systemctl disable --now wg-quick@wg0" in each]) == 2, "c and the hub do not run"
+    env = load(network.out, require_host_keys=False)
+    assert {each.name: each.takes_over for each in (env.hub, *env.gateways)} == {"z": None, "a": "wg-quick", "c": None}
+
+
+def test_where_all_tunnels_run_by_wg_quick_the_up_is_all_and_no_session_ends(network: Network) -> None:
+    hub_runs = f"wg0\t{private('z')}\t{public('z')}\t51820\toff\n"
+    hub = network.host(said({"/etc/wireguard/wg0.conf": HUB_CONF}, {"wg0": ["10.70.0.1/16"]}, wg=hub_runs))
+    gateways = {
+        "a": network.host(running("a", "192.168.201.247")),
+        "c": network.host(running("c", "192.168.200.248")),
+    }
+    told = network.adopt(hub, **gateways).output
+    assert "The tunnels are taken over as they run, and no session ends." in told
+    assert "systemctl" not in told.partition("Read the file, and then type:")[2]
+
+
 def test_where_the_file_cannot_be_written_no_keys_are_left_behind(network: Network) -> None:
     network.folder.joinpath("deep").mkdir()
     network.out = network.folder / "deep" / "nowhere" / "office.yaml"
