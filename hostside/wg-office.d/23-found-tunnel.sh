@@ -3,12 +3,13 @@
 
 wg_quick() { printf 'wg-quick@%s.service\n' "$1"; } # INTERFACE
 
-# Asked for, and wg-quick's.
+# Asked for, and wg-quick's. Not where all of the host's traffic goes into it: wg-quick keeps its own packets out by their mark.
 takes_over() { # GEN
   local wg
   [ "$(header "$1" takes-over)" = wg-quick ] || return 1
   wg=$(header "$1" interface)
-  [ -e "/etc/wireguard/$wg.conf" ] && wg show "$wg" dump >/dev/null 2>&1 && ! networkd_holds "$wg"
+  [ -e "/etc/wireguard/$wg.conf" ] && ! networkd_holds "$wg" \
+    && wg show "$wg" dump 2>/dev/null | awk -F'\t' 'NR == 1 { unmarked = $4 == "off" } END { exit !unmarked }'
 }
 
 # Once, and before anything is changed. It holds the private key that the host had there before, so it is root's alone. The mark in /run

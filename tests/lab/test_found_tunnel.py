@@ -152,8 +152,11 @@ def test_who_does_not_ask_for_it_is_told_that_it_can_be(sandbox: Sandbox) -> Non
     assert "wg0 is there already (wg-quick@wg0?): have it taken over as it runs (takes_over: wg-quick on this host)" in said
 
 
-@pytest.mark.parametrize("change", ["rm /etc/wireguard/wg0.conf", "rm /run/stand-in/unmanaged"])
-def test_what_is_not_wg_quicks_is_refused(host: Office, change: str) -> None:
+ALL_TRAFFIC = "sed -i '1s/off$/0xca6c/' /run/stand-in/wg/wg0"
+
+
+@pytest.mark.parametrize("change", ["rm /etc/wireguard/wg0.conf", "rm /run/stand-in/unmanaged", ALL_TRAFFIC])
+def test_what_is_not_wg_quicks_or_carries_all_traffic_is_refused(host: Office, change: str) -> None:
     host.sandbox.shell(change)
     host.put_keys()
     assert "wg0 is there already, and not wg-quick's, which takes_over asks for" in looking_real(host).refused(host.description())
