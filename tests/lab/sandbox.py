@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from wg_office import hostscript, keys
-from wg_office.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
 from wg_office.keys import PublicNames
 from wg_office.model import Environment
 from wg_office.plan import HostPlan, plan
@@ -17,6 +16,7 @@ from wg_office.render import render_description
 
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 OWNER = "00000000000000aa"
+UNCONFIRMED = hostscript.APPLIED_UNCONFIRMED
 
 _SETUP = f"""
 set -e
