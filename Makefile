@@ -67,6 +67,8 @@ packages: ## the system's packages for checks and tests, by apt
 check: $(VENV) packages ## style, types, shell and CI examples; and that all tests are found
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy && .venv/bin/mypy tests/lab/conftest.py
 	@shellcheck --exclude=SC1091 $(SHELL_FILES)
+	@shellcheck --shell=bash --external-sources --check-sourced <(printf '. %s\n' hostside/wg-office.d/*.sh)
+	@.venv/bin/python -c 'from wg_office.hosts.hostscript import scripts; print(scripts().host, end="")' | shellcheck -
 	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows docs/ci/github.yml
 	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci docs/ci/gitlab.yml
 	@.venv/bin/python -m pytest tests --collect-only -qq -p no:cacheprovider >.collected 2>&1 || { cat .collected >&2; exit 1; }; rm -f .collected

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import yaml
 
-from wg_office.keys import preshared_key, private_key, public_key
-from wg_office.model import Environment
-from wg_office.plan import HostPlan, PeerPlan, plan
+from wg_office.environment.model import Environment
+from wg_office.hosts.keys import preshared_key, private_key, public_key
+from wg_office.network.plan import HostPlan, PeerPlan, plan
 
 DEV = Path(__file__).resolve().parent.parent / "configs" / "dev.yaml"
 HOSTS = ("z", "a", "c", "r1")

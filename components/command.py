@@ -17,10 +17,10 @@ from typing import Any
 import pulumi
 from pulumi_command import remote
 
-from wg_office.advice import Failure
-from wg_office.hostscript import NOTICE
-from wg_office.model import Ssh
-from wg_office.printable import one_line
+from wg_office.asking.advice import Failure
+from wg_office.environment.model import Ssh
+from wg_office.hosts.hostscript import NOTICE
+from wg_office.text.printable import one_line
 
 COMMAND = "command:remote:Command"
 """The type of the resource, as the state names it."""

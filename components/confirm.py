@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import pulumi
 
-from wg_office.advice import Failure
-from wg_office.banner import silent
-from wg_office.hostscript import APPLIED_UNCONFIRMED, BUSY, FOREIGN, REJECTED, UNCHANGED, UNFIT, WENT_BACK_BUT
+from wg_office.asking.advice import Failure
+from wg_office.asking.banner import silent
+from wg_office.hosts.hostscript import APPLIED_UNCONFIRMED, BUSY, FOREIGN, REJECTED, UNCHANGED, UNFIT, WENT_BACK_BUT
 
 from .command import Ended, Given, How, give_up, given, notices, runs
 from .under_way import UnderWay, host_of, is_description

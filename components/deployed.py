@@ -10,10 +10,10 @@ from typing import Any
 import pulumi
 from netaddr import IPAddress
 
-from wg_office.changes import addresses
-from wg_office.description import read
-from wg_office.model import Environment
-from wg_office.pasted import Standing, held
+from wg_office.environment.model import Environment
+from wg_office.hosts.changes import addresses
+from wg_office.hosts.description import read
+from wg_office.people.pasted import Standing, held
 
 from .command import COMMAND, fed_to
 from .keys import PASSWORD, peer_of

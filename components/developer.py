@@ -1,12 +1,12 @@
-"""One machine of a developer: keys, and its files. Room: Pulumi, no file formats; the files are wg_office/profiles.py."""
+"""One machine of a developer: keys, and its files. Room: Pulumi, no file formats; the files are wg_office/people/profiles.py."""
 
 from dataclasses import dataclass
 
 import pulumi
 
-from wg_office.keys import PublicNames
-from wg_office.model import Client, Environment
-from wg_office.profiles import best_of, profiles, render_profile
+from wg_office.environment.model import Client, Environment
+from wg_office.hosts.keys import PublicNames
+from wg_office.people.profiles import best_of, profiles, render_profile
 
 from .keys import Keys, PeerKeysArgs, client_keys, peer_keys
 
@@ -40,7 +40,7 @@ class Developer(pulumi.ComponentResource):
         super().__init__("wg-office:network:Developer", name, None, opts)
         client = args.client
         opts = pulumi.ResourceOptions(parent=self, aliases=[] if args.stood is None else [args.stood])
-        self.keys = peer_keys(name, PeerKeysArgs(client.rotation, None, client.public_key, args.preshared_key), opts)
+        self.keys = peer_keys(name, PeerKeysArgs(args.environment.rotation_of(client), None, client.public_key, args.preshared_key), opts)
         made = client_keys(args.hub, self.keys, preshared=client.preshared != "none")
         every = profiles(args.environment, client)
         best = best_of(client, every).kind

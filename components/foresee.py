@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pulumi
 from netaddr import IPAddress, valid_ipv4
 
-from wg_office.changes import admits, disruptions, severs, what_developers_lose
-from wg_office.description import Description, read
-from wg_office.hostscript import way_in
-from wg_office.instructions import call_in
-from wg_office.model import HUB, Environment
+from wg_office.environment.model import HUB, Environment
+from wg_office.hosts.changes import admits, disruptions, severs, what_developers_lose
+from wg_office.hosts.description import Description, read
+from wg_office.hosts.hostscript import way_in
+from wg_office.network.instructions import call_in
 
 from .command import Given, given
 from .under_way import UnderWay, host_of, is_description

@@ -1,6 +1,7 @@
 """The guard on removals, before anything is dialled: what the file says now against the peers that the stack has. Room: Pulumi.
 
-What one file says is judged in wg_office/load.py; only a change removes somebody. The override is for one run, and no host hears of it.
+What one file says is judged in wg_office/reading/load.py; only a change removes somebody. The override is for one run,
+and no host hears of it.
 """
 
 import os
@@ -8,10 +9,10 @@ from pathlib import Path
 
 import pulumi
 
-from wg_office.checks import Finding
-from wg_office.load import placed
-from wg_office.model import Environment
-from wg_office.review.guards import REMOVALS, too_many
+from wg_office.environment.model import Environment
+from wg_office.reading.checks import Finding
+from wg_office.reading.guards import REMOVALS, too_many
+from wg_office.reading.load import placed
 
 from .deployed import Deployed
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pulumi
 
-from wg_office import hostscript
-from wg_office.keys import GENERATED_ON_APPLY
-from wg_office.model import Ssh
+from wg_office.environment.model import Ssh
+from wg_office.hosts import hostscript
+from wg_office.hosts.keys import GENERATED_ON_APPLY
 
 from .command import Operator, Way, Work, command
 from .confirm import Confirmation

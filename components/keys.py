@@ -1,4 +1,4 @@
-"""The keys of one peer. Room: Pulumi, no file formats; how keys follow from a secret is wg_office/keys.py."""
+"""The keys of one peer. Room: Pulumi, no file formats; how keys follow from a secret is wg_office/hosts/keys.py."""
 
 from dataclasses import dataclass
 from operator import attrgetter
@@ -6,9 +6,9 @@ from operator import attrgetter
 import pulumi
 import pulumi_random as random
 
-from wg_office import keys
-from wg_office.keys import GENERATED_ON_APPLY, PublicNames
-from wg_office.profiles import ClientKeys
+from wg_office.hosts import keys
+from wg_office.hosts.keys import GENERATED_ON_APPLY, PublicNames
+from wg_office.people.profiles import ClientKeys
 
 from .outputs import shown
 
@@ -25,7 +25,7 @@ def peer_of(secret: str) -> str | None:
 class PeerKeysArgs:
     """`rotation` renews the keys when it changes. `private_key` and `preshared_key` are adopted (secrets); `public_key` was brought."""
 
-    rotation: int
+    rotation: str
     private_key: pulumi.Output[str] | None = None
     public_key: str | None = None
     preshared_key: pulumi.Output[str] | None = None
@@ -48,7 +48,7 @@ def peer_keys(name: str, args: PeerKeysArgs, opts: pulumi.ResourceOptions) -> Ke
     """Generate a peer's secret, as `NAME-secret`."""
     # RandomPassword alone of the random resources does not show its value as its id.
     secret = random.RandomPassword(
-        f"{name}{_SECRET}", length=keys.SECRET_LENGTH, special=False, keepers={"rotation": str(args.rotation)}, opts=opts
+        f"{name}{_SECRET}", length=keys.SECRET_LENGTH, special=False, keepers={"rotation": args.rotation}, opts=opts
     ).result
     private_key = None
     if args.public_key is None:

@@ -10,12 +10,12 @@ from typing import Any
 import pulumi
 from netaddr import IPAddress
 
-from wg_office import hostscript
-from wg_office.changes import way
-from wg_office.description import read
-from wg_office.keys import key_name
-from wg_office.plan import HostPlan, Tunnel
-from wg_office.render import render_description
+from wg_office.hosts import hostscript
+from wg_office.hosts.changes import way
+from wg_office.hosts.description import read
+from wg_office.hosts.keys import key_name
+from wg_office.hosts.render import render_description
+from wg_office.network.plan import HostPlan, Tunnel
 
 from .host import Hooks, Host, HostArgs, Operator
 from .keys import Keys

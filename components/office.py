@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_random as random
 
-from wg_office import keys
-from wg_office.access import Reach, reach_of
-from wg_office.access_report import columns
-from wg_office.instructions import by_hand
-from wg_office.model import Client, Environment
-from wg_office.model import Gateway as GatewayModel
-from wg_office.model import Hub as HubModel
-from wg_office.pasted import Standing, pasted
-from wg_office.plan import HostPlan, plan
+from wg_office.commands.access_report import columns
+from wg_office.environment.model import Client, Environment
+from wg_office.environment.model import Gateway as GatewayModel
+from wg_office.environment.model import Hub as HubModel
+from wg_office.hosts import keys
+from wg_office.network.access import Reach, reach_of
+from wg_office.network.instructions import by_hand
+from wg_office.network.plan import HostPlan, plan
+from wg_office.people.pasted import Standing, pasted
 
 from .confirm import confirmation
 from .developer import Developer, DeveloperArgs
@@ -85,7 +85,7 @@ class Office(pulumi.ComponentResource):
     def _host_keys(self, peer: HubModel | GatewayModel, args: OfficeArgs) -> Keys:
         adopted = _adopted(peer.name, args.adopted_keys, "private key", "privateKeys") if peer.adopt_key else None
         preshared = _preshared(peer, args) if isinstance(peer, GatewayModel) else None
-        made = PeerKeysArgs(peer.rotation, adopted, peer.public_key, preshared)
+        made = PeerKeysArgs(args.environment.rotation_of(peer), adopted, peer.public_key, preshared)
         return PeerKeys(self._called(peer.name), made, pulumi.ResourceOptions(parent=self)).keys
 
     def _pasted(self, args: OfficeArgs, reach: Reach, peers: Mapping[str, Keys]) -> dict[str, pulumi.Output[object]]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pulumi
 
-from wg_office.keys import GENERATED_ON_APPLY, PublicNames
-from wg_office.model import Environment
-from wg_office.pasted import Pasted, Standing, fingerprint, render_pasted, standing, to_be_pasted
+from wg_office.environment.model import Environment
+from wg_office.hosts.keys import GENERATED_ON_APPLY, PublicNames
+from wg_office.people.pasted import Pasted, Standing, fingerprint, render_pasted, standing, to_be_pasted
 
 from .keys import Keys, client_keys
 from .outputs import shown

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 import pulumi
 
-from wg_office.checks import ssh_endpoints
-from wg_office.faults import Faults, Unreadable
-from wg_office.keys import public_key
-from wg_office.load import load, placed
-from wg_office.model import Environment, Ssh
-from wg_office.operator_key import UnusableKey, read_key, refuse_unusable
+from wg_office.asking.operator_key import UnusableKey, read_key, refuse_unusable
+from wg_office.environment.faults import Faults, Unreadable
+from wg_office.environment.model import Environment, Ssh
+from wg_office.hosts.keys import public_key
+from wg_office.reading.checks import ssh_endpoints
+from wg_office.reading.load import load, placed
 from wg_office.review.ends import beside, endings
 
 from .host import Operator

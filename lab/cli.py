@@ -131,7 +131,7 @@ def _dispatch(lab: Lab, options: argparse.Namespace) -> int:
 
 def _try(root: Path, options: argparse.Namespace) -> int:
     # Here, because every other verb needs nothing of the program, and waits for each import.
-    from wg_office.faults import Faults
+    from wg_office.environment.faults import Faults
 
     from .trial.case import Options
     from .trial.run import try_file

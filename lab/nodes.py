@@ -27,7 +27,7 @@ class Kind(StrEnum):
     """What runs in a node."""
 
     HOST = "host"  # its own systemd, networkd and sshd
-    ROUTER = "router"  # namespaces only; masquerades outwards, lets nothing new in
+    ROUTER = "router"  # namespaces only; masquerades outwards, lets nothing new in but what it forwards
     DEVICE = "device"  # namespaces only; an address and a default route
 
 
@@ -47,6 +47,15 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Forward:
+    """A UDP port that a router passes on to a machine behind it."""
+
+    port: int
+    address: str
+    to: int
+
+
+@dataclass(frozen=True)
 class Node:
     """One machine of the virtual office."""
 
@@ -59,6 +68,7 @@ class Node:
     routes_for: str | None = None  # the LAN link of a router; its other link is the way out
     dhcp: str | None = None  # the range a router hands out on its LAN
     gateway6: str | None = None
+    forwards: tuple[Forward, ...] = ()  # what a router lets in nevertheless
     flat: bool = False  # whether its last link leads to every other address directly, as to neighbours: an internet without routers
 
     @property

@@ -111,13 +111,21 @@ def node_layer(node: Node, keys: Keys, names: Mapping[str, str] = NO_NAMES) -> T
         tree["etc/lab/start"] = File((GUEST / "inside" / "start").read_text(), 0o755)
         tree["etc/lab/network"] = File(_plain_network(node))
     if node.routes_for:
-        tree["etc/lab/router.nft"] = File((GUEST / "inside" / "router.nft").read_text())
+        tree["etc/lab/router.nft"] = File(router_rules(node))
     if node.routes_for and node.is_host:
         forwarding = "net.ipv4.ip_forward = 1\n" + ("net.ipv6.conf.all.forwarding = 1\n" if node.has_ipv6 else "")
         tree["etc/sysctl.d/60-lab-router.conf"] = File(forwarding)
         tree["etc/systemd/system/lab-router.service"] = File((GUEST / "inside" / "lab-router.service").read_text())
         tree["etc/systemd/system/sysinit.target.wants/lab-router.service"] = File("../lab-router.service", is_link=True)
     return tree
+
+
+def router_rules(node: Node) -> str:
+    """A router's nftables file: what is the same for all, and the ports that this one forwards."""
+    lines = [f'        iifname "wan0" udp dport {each.port} dnat to {each.address}:{each.to}' for each in node.forwards]
+    chain = ["    chain inwards {", "        type nat hook prerouting priority dstnat; policy accept;", *lines, "    }"]
+    own = ["table ip lab_forwards", "delete table ip lab_forwards", "table ip lab_forwards {", *chain, "}", ""] if lines else []
+    return (GUEST / "inside" / "router.nft").read_text() + "\n".join(own)
 
 
 def _identity(name: str, keys: Keys, names: Mapping[str, str] = NO_NAMES) -> Tree:

@@ -9,8 +9,8 @@ from typing import Literal
 
 from lab.trial.ground import Ground, Machine
 from lab.trial.spread import spread
-from wg_office.access import Permission, Place, Ports, Protocol
-from wg_office.grants import Icmp, PortRange
+from wg_office.environment.grants import Icmp, PortRange
+from wg_office.network.access import Permission, Place, Ports, Protocol
 
 AT_MOST = 240
 """Attempts of one try, unless more are asked for."""

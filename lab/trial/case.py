@@ -21,10 +21,10 @@ from lab.trial.ground import Ground, ground
 from lab.trial.limits import obstacles
 from lab.trial.stated import Stated, stated
 from lab.trial.verdict import ARRIVES, Verdict
-from wg_office.access import Permission, Reach, reach_of
-from wg_office.document import Document, parse
-from wg_office.load import load
-from wg_office.model import Environment
+from wg_office.environment.document import Document, parse
+from wg_office.environment.model import Environment
+from wg_office.network.access import Permission, Reach, reach_of
+from wg_office.reading.load import load
 
 _ROUNDS = 4
 """How often what should arrive is tried: a tunnel that has just come up, or a machine with much to do, may need it."""

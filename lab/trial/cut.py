@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.trial.spread import spread
-from wg_office.checks import router_name
-from wg_office.grants import Access, DeveloperGrant, HostGrant, SiteGrant
-from wg_office.model import Developer, Environment, Gateway, Site
-from wg_office.statements import Target, Who
+from wg_office.environment.grants import Access, DeveloperGrant, HostGrant, SiteGrant
+from wg_office.environment.model import Developer, Environment, Gateway, Site
+from wg_office.environment.statements import Target, Who
+from wg_office.network.plan import router_name
 
 Data = Mapping[str, Any]
 PATIENCE = 600

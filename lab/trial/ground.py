@@ -18,13 +18,12 @@ from string import ascii_lowercase
 
 from netaddr import IPAddress, IPNetwork
 
-from lab.nodes import Kind, Link, Node, Topology
+from lab.nodes import Forward, Kind, Link, Node, Topology
 from lab.trial.spread import spread
-from wg_office.access import Reach
-from wg_office.checks import router_name
-from wg_office.model import Client, Developer, Environment, Hub, Lan, Site
-from wg_office.plan import Route, inner_routes, router_routes
-from wg_office.review.expect import claims
+from wg_office.environment.model import Client, Developer, Environment, Hub, Lan, Site
+from wg_office.network.access import Reach
+from wg_office.network.plan import Route, inner_routes, router_name, router_routes
+from wg_office.reading.expect import claims
 
 INTERNET = "inet"
 PER_LAN = 12
@@ -36,6 +35,7 @@ _OUTER = ("198.18.0.0/16", "198.19.0.0/16", "203.0.113.0/24", "198.51.100.0/24",
 _OUTER6 = ("2001:db8:fff0::/64", "2001:db8:fff1::/64")
 _INNER6 = ("fd0f:6c61:6200::/48", "fd0f:6c61:6201::/48")
 """Behind routers that translate IPv6 as well: the lab's internet has no provider to ask for a prefix."""
+_BETWEEN = ("10.213.8.0/30", "172.31.252.0/30", "100.126.2.0/30")
 _HOMES = ("192.168.1.0/24", "192.168.178.0/24", "192.168.0.0/24", "172.31.251.0/24", "10.213.7.0/24", "192.0.2.0/24", "100.126.1.0/24")
 
 
@@ -90,6 +90,7 @@ class _Draft:
     gateways: dict[int, str] = field(default_factory=dict)
     flat: bool = False
     routes_for: str | None = None
+    forwards: tuple[Forward, ...] = ()
 
     def plug(self, link: str, bridge: str, *addresses: str) -> None:
         """Plug a cable in, or give it more addresses."""
@@ -109,6 +110,7 @@ class _Draft:
             ssh_offset=offset,
             routes_for=self.routes_for,
             gateway6=self.gateways.get(6),
+            forwards=self.forwards,
             flat=self.flat,
         )
 
@@ -164,7 +166,22 @@ class _Surveyor:
         self.hosts[hub.name] = draft.name
         self._vpn_addresses(draft, hub)
         self._site(0, hub, draft)
-        self._uplink(draft, hub.endpoint.address)
+        if hub.port == hub.endpoint.port:
+            self._uplink(draft, hub.endpoint.address)
+        else:
+            self._front(draft, hub)
+
+    def _front(self, draft: _Draft, hub: Hub) -> None:
+        """The router before a hub that listens on another port than is dialled: it has the address, and forwards the ports."""
+        front = self._draft("front", Kind.ROUTER, f"the router before {hub.name}")
+        network = self._spare(_BETWEEN)
+        front.routes_for = "lan0"
+        for each, link, address in ((front, "lan0", network[1]), (draft, "up0", network[2])):
+            each.plug(link, "front", f"{address}/{network.prefixlen}")
+        draft.gateways[4] = str(network[1])
+        self._uplink(front, hub.endpoint.address)
+        standard = Forward(hub.endpoint.port, str(network[2]), hub.port)
+        front.forwards = (standard, *(Forward(port, str(network[2]), port) for port in hub.also_on))
 
     def _gateway(self, number: int, gateway: Site) -> None:
         draft = self._draft(f"g{number}", Kind.HOST, f"{gateway.name}, gateway of {gateway.site}")
@@ -384,7 +401,7 @@ class _Surveyor:
         """The hub's name, where it is dialled by one."""
         if self.env.hub.endpoint.address is not None:
             return {}
-        outer = self.drafts["hub"].links["wan0"][1][0]
+        outer = self.drafts.get("front", self.drafts["hub"]).links["wan0"][1][0]
         return {str(self.env.hub.endpoint.host): outer.partition("/")[0]}
 
     def _spare(self, candidates: Iterable[str]) -> IPNetwork:

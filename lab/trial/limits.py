@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netaddr import IPNetwork
 
-from wg_office.model import Environment, Site
+from wg_office.environment.model import Environment, Site
 
 _MANAGEMENT = IPNetwork("10.0.2.0/24")
 """The virtual machine's own."""
@@ -16,8 +16,8 @@ _FIREWALLS = ("nftables", "iptables", "firewalld")
 def obstacles(env: Environment) -> Iterator[str]:
     """Why a file cannot be tried, each in a few words."""
     endpoint = env.hub.endpoint
-    if env.hub.port != endpoint.port:
-        yield f"the hub listens on {env.hub.port} behind a router that forwards {endpoint.port}"
+    if env.hub.port != endpoint.port and endpoint.address is not None and endpoint.address.version == 6:
+        yield f"the hub listens on {env.hub.port} behind a router that forwards {endpoint.port}, by IPv6"
     hosts: tuple[Site, ...] = (env.hub, *env.active_gateways)
     for host in hosts:
         if host.firewall not in _FIREWALLS:

@@ -20,7 +20,7 @@ from lab.trial.case import AT_ONCE, INSIDE, Case, Options, case_of, tried, write
 from lab.trial.cut import with_ways
 from lab.trial.stack import Stack, tools
 from lab.trial.verdict import Verdict
-from wg_office.model import Client, Site
+from wg_office.environment.model import Client, Site
 
 NAME, PORTS_AHEAD = "try", 300
 """Its lab is beside the clone's own, whatever that is called: a try begins with new machines."""

@@ -10,12 +10,12 @@ from netaddr import IPNetwork
 from lab.trial.attempts import Connection, is_judged, leaves_its_site, of_one_family
 from lab.trial.ground import Ground, Machine
 from lab.trial.spread import spread
-from wg_office.access import Protocol
-from wg_office.faults import Path
-from wg_office.model import Environment
-from wg_office.review.expect import Claim, claims
-from wg_office.review.extent import Box
-from wg_office.statements import Expectation
+from wg_office.environment.faults import Path
+from wg_office.environment.model import Environment
+from wg_office.environment.statements import Expectation
+from wg_office.network.access import Protocol
+from wg_office.network.extent import Box
+from wg_office.reading.expect import Claim, claims
 
 AT_MOST = 12
 """Attempts of one statement."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from lab.trial.attempts import Attempt, Connection, Plan
 from lab.trial.stated import Stated
-from wg_office.access import Permission
-from wg_office.columns import in_columns
-from wg_office.faults import Path, dotted
+from wg_office.environment.faults import Path, dotted
+from wg_office.network.access import Permission
+from wg_office.text.columns import in_columns
 
 ARRIVES = "arrives"
 DIFFERS = 3

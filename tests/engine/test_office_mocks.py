@@ -17,13 +17,15 @@ from pulumi.runtime import mocks, rpc, settings
 
 from components import Office, OfficeArgs
 from components.host import Operator
-from wg_office import access, access_report, hostscript, keys
-from wg_office.access_report import columns
-from wg_office.load import load
-from wg_office.model import Environment
-from wg_office.pasted import Standing, held
-from wg_office.plan import plan
-from wg_office.profiles import MISSING_PRIVATE_KEY
+from wg_office.commands import access_report
+from wg_office.commands.access_report import columns
+from wg_office.environment.model import Environment
+from wg_office.hosts import hostscript, keys
+from wg_office.network import access
+from wg_office.network.plan import plan
+from wg_office.people.pasted import Standing, held
+from wg_office.people.profiles import MISSING_PRIVATE_KEY
+from wg_office.reading.load import load
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "configs"
 ADOPTED = "8GUOAOKKNOFJnJZTmNzrvfG1zRYT9scYOLQFdUBNTWQ="

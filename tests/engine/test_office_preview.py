@@ -16,8 +16,8 @@ from sshd import BEHIND, LOOPBACK, Sshd, free_port, new_key, running_sshd
 from stacks import Stack, StackFactory, told_to_end, wait_for, warnings
 
 from toolchain.environment import LAB_PASSPHRASE
-from wg_office.keys import public_key
-from wg_office.stack import Stack as StackOfCore
+from wg_office.asking.stack import Stack as StackOfCore
+from wg_office.hosts.keys import public_key
 
 ADOPTED = "8GUOAOKKNOFJnJZTmNzrvfG1zRYT9scYOLQFdUBNTWQ="
 GATEWAYS = "sNfFPW2rzcxZLqyyKJpp8YDuNLVfnrPBDMcyTgFDJ2M="

@@ -107,6 +107,10 @@ def keys_renewed(env: Environment, hosts: Sshd) -> None:
     person(env, "d002")["rotation"] = 2
 
 
+def all_keys_renewed(env: Environment, hosts: Sshd) -> None:
+    env["network"]["rotation"] = 2
+
+
 def access_regranted(env: Environment, hosts: Sshd) -> None:
     person(env, "d004")["access"] = [{"site": "beijing", "hosts": ["192.168.200.244"], "ports": ["22/tcp"]}]
 
@@ -134,7 +138,7 @@ CHANGES: dict[str, Change] = {
     "a-site-comes": site_comes,
     "a-gateway-retires": gateway_retires,
 }
-ALONE: dict[str, Change] = {"the-hub-is-another-machine": hub_is_another_machine}
+ALONE: dict[str, Change] = {"the-hub-is-another-machine": hub_is_another_machine, "everybodys-keys-are-renewed": all_keys_renewed}
 """Nobody does this together with other changes."""
 AT_ONCE = "all-at-once-among-300"
 

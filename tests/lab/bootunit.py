@@ -4,7 +4,7 @@ import re
 
 from sandbox import Sandbox
 
-from wg_office.render import CURRENT
+from wg_office.hosts.render import CURRENT
 
 UNIT = f"{CURRENT}/files/etc/systemd/system/wg-office.service"
 POWER_OFF = """

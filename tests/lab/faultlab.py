@@ -1,4 +1,4 @@
-"""The lab's hub and gateways without Pulumi: each driven by hostside/wg-office alone, which a test can stop at any step.
+"""The lab's hub and gateways without Pulumi: each driven by the host script alone, which a test can stop at any step.
 
 The descriptions are the program's own. Pulumi's part is played by `Machine.up`: it runs a command again where the error hook would.
 """
@@ -15,13 +15,13 @@ from _pytest.mark import ParameterSet
 from netaddr import IPNetwork
 
 from lab import Lab
-from wg_office import hostscript, keys
-from wg_office.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
-from wg_office.load import load
-from wg_office.model import Environment
-from wg_office.plan import HostPlan, plan
-from wg_office.profiles import ClientKeys, best_of, profiles, render_profile
-from wg_office.render import render_description
+from wg_office.environment.model import Environment
+from wg_office.hosts import hostscript, keys
+from wg_office.hosts.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
+from wg_office.hosts.render import render_description
+from wg_office.network.plan import HostPlan, plan
+from wg_office.people.profiles import ClientKeys, best_of, profiles, render_profile
+from wg_office.reading.load import load
 
 CLONE = Path(__file__).resolve().parents[2]
 OWNER = "00000000000000aa"

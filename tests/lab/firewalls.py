@@ -9,10 +9,10 @@ from pathlib import Path
 
 from netns import Net
 
-from wg_office.access import FirewallPolicy
-from wg_office.firewall import files, firewalld
-from wg_office.model import Firewall
-from wg_office.render import PROHIBITION
+from wg_office.environment.model import Firewall
+from wg_office.hosts.firewall import files, firewalld
+from wg_office.hosts.render import PROHIBITION
+from wg_office.network.access import FirewallPolicy
 
 CLONE = Path(__file__).resolve().parents[2]
 _BUS = """<busconfig><type>system</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>

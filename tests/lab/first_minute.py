@@ -16,10 +16,10 @@ from pathlib import Path
 
 from sshd import LOOPBACK, free_port, new_key
 
-from wg_office.bootstrap import script
-from wg_office.bootstrap_command import first_contact, invite
-from wg_office.hostscript import site_script
-from wg_office.load import load
+from wg_office.asking.bootstrap import script
+from wg_office.commands.bootstrap import first_contact, invite
+from wg_office.hosts.hostscript import site_script
+from wg_office.reading.load import load
 
 CLONE = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).resolve().parent / "first_minute_stand_ins"

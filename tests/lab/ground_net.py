@@ -13,12 +13,12 @@ from netaddr import IPAddress, IPNetwork
 from netns import Namespaces, run_command
 
 from lab.nodes import Node
-from lab.seed import GUEST
+from lab.seed import router_rules
 from lab.trial.case import INSIDE, Case, tried
 from lab.trial.verdict import Verdict
-from wg_office.firewall import files
-from wg_office.model import Peer, Site
-from wg_office.plan import Route, plan
+from wg_office.environment.model import Peer, Site
+from wg_office.hosts.firewall import files
+from wg_office.network.plan import Route, plan
 
 FORWARD = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.all.send_redirects=0")
 HOST = (*FORWARD, "net.ipv4.conf.all.rp_filter=2", "net.ipv4.conf.all.src_valid_mark=1", "net.ipv4.icmp_ratelimit=0")
@@ -64,7 +64,7 @@ class GroundNet(Namespaces):
             self.ip(node.name, *(f"{family}route replace default dev {node.links[-1].name}" for family in ("", "-6 ")))
         if node.routes_for:
             self.run(node.name, ["sysctl", "-qw", *FORWARD])
-            self.run(node.name, ["nft", "-f", "-"], (GUEST / "inside" / "router.nft").read_text())
+            self.run(node.name, ["nft", "-f", "-"], router_rules(node))
 
     # --- the tunnel -----------------------------------------------------------------------------------------------------------------------
 

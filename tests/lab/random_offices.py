@@ -15,9 +15,9 @@ sys.path.insert(1, str(CLONE / "tests" / "unit"))
 from test_aliases import translating  # noqa: E402
 
 from lab.trial.case import Case, case_of, write  # noqa: E402
-from wg_office.faults import Faults  # noqa: E402
-from wg_office.grants import Icmp, PortRange  # noqa: E402
-from wg_office.model import Environment  # noqa: E402
+from wg_office.environment.faults import Faults  # noqa: E402
+from wg_office.environment.grants import Icmp, PortRange  # noqa: E402
+from wg_office.environment.model import Environment  # noqa: E402
 
 EXAMPLES = 30
 """Of these one is taken: many random offices say what `check` refuses, or let nobody reach anything."""

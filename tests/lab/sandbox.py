@@ -1,4 +1,4 @@
-"""A host for hostside/wg-office as namespaces of this machine (as root): the kernel's links, routes, settings and rules are its own.
+"""A host for the host script as namespaces of this machine (as root): the kernel's links, routes, settings and rules are its own.
 
 systemd and WireGuard are stand-ins (stand_ins/), and `wg0` is a veth: enough to see what the script makes of each state it may find,
 in fractions of a second. What systemd and WireGuard themselves do is for the lab's machines.
@@ -8,11 +8,11 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from wg_office import hostscript, keys
-from wg_office.keys import PublicNames
-from wg_office.model import Environment
-from wg_office.plan import HostPlan, plan
-from wg_office.render import render_description
+from wg_office.environment.model import Environment
+from wg_office.hosts import hostscript, keys
+from wg_office.hosts.keys import PublicNames
+from wg_office.hosts.render import render_description
+from wg_office.network.plan import HostPlan, plan
 
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 OWNER = "00000000000000aa"

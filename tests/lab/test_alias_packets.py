@@ -11,7 +11,7 @@ from firewalls import Loader, loader
 from netns import DEVICE, DEVICE6, OTHER_DEVICE, Net
 from test_firewall_packets import office
 
-from wg_office.access import FirewallPolicy, reach_of
+from wg_office.network.access import FirewallPolicy, reach_of
 
 ALIAS, OTHER_ALIAS, ALIAS6, GATEWAYS_ALIAS = "10.99.7.244", "10.99.7.245", "fd99:7::2", "10.99.7.248"
 BEHIND, ALIAS_BEHIND = "10.20.0.9", "10.99.20.9"

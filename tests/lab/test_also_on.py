@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from wg_office.access import reach_of
-from wg_office.firewall import nftables
-from wg_office.load import load
+from wg_office.hosts.firewall import nftables
+from wg_office.network.access import reach_of
+from wg_office.reading.load import load
 
 ENVIRONMENT = Path(__file__).resolve().parents[1] / "golden" / "hosts" / "by-name" / "environment.yaml"
 ECHO = """

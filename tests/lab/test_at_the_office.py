@@ -24,7 +24,7 @@ from deployment import (
 from pings import lost, pinging
 
 from lab import Lab
-from wg_office.profiles import tunnel_name
+from wg_office.people.profiles import tunnel_name
 
 DEV = ENVIRONMENT.replace("environment: job", "environment: dev").replace("      - {{developer: e}}\n", "")
 WITH_IPV6 = DEV.replace("{{cidr: 10.70.0.0/16,", "{{cidr: 10.70.0.0/16, cidr6: fd70::/64,")

@@ -8,9 +8,9 @@ import pytest
 from bootunit import UNIT, boot, forwards
 from sandbox import Office, Sandbox
 
-from wg_office.load import load
-from wg_office.plan import plan
-from wg_office.render import BOOTED, CURRENT, render_files
+from wg_office.hosts.render import BOOTED, CURRENT, render_files
+from wg_office.network.plan import plan
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 NETDEV = "/run/systemd/network/50-wg0.netdev"

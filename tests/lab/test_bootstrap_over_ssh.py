@@ -16,7 +16,7 @@ import pytest
 from first_minute import ANOTHERS, CLONE, Machine, Office, listens, until
 from sshd import LOOPBACK, free_port, new_key
 
-from wg_office.fields import fingerprint
+from wg_office.environment.fields import fingerprint
 
 ENDS_THE_HOUR = 'sh -c "$(cat /run/units/wg-office-bootstrap-a.timer)"'
 """What the hub's timer does, with the stand-in."""

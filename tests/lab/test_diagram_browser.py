@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from test_handout_browser import chromium
 
-from wg_office.model import Environment
+from wg_office.environment.model import Environment
 from wg_office.review.draw import svg
 from wg_office.review.picture import picture
 

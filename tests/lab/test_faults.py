@@ -30,9 +30,9 @@ from pings import lost, pinging
 
 from lab import Lab
 from lab.nodes import VM
-from wg_office import hostscript
-from wg_office.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
-from wg_office.hostscript import BUSY, REJECTED, ROLLED_BACK
+from wg_office.hosts import hostscript
+from wg_office.hosts.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
+from wg_office.hosts.hostscript import BUSY, REJECTED, ROLLED_BACK
 
 
 @pytest.fixture

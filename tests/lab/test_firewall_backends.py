@@ -1,4 +1,4 @@
-"""hostside/wg-office and the firewall that a host has: refused before anything changes, tried, undone, changed, removed. On a real host."""
+"""The host script and the firewall that a host has: refused before anything changes, tried, undone, changed, removed. On a real host."""
 
 import time
 from dataclasses import replace
@@ -8,13 +8,13 @@ import pytest
 from test_host_script import Host
 
 from lab import Lab
-from wg_office import hostscript
-from wg_office.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
-from wg_office.hostscript import UNFIT
-from wg_office.load import load
-from wg_office.model import Firewall
-from wg_office.plan import HostPlan
-from wg_office.plan import plan as plans
+from wg_office.environment.model import Firewall
+from wg_office.hosts import hostscript
+from wg_office.hosts.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
+from wg_office.hosts.hostscript import UNFIT
+from wg_office.network.plan import HostPlan
+from wg_office.network.plan import plan as plans
+from wg_office.reading.load import load
 
 # How a host's own firewall is handed over depends on its release more than on a change of ours, and firewalld is slow on an emulated host.
 pytestmark = pytest.mark.matrix

@@ -13,8 +13,8 @@ import pytest
 from firewalls import Loader, loader
 from netns import DEVICE, DEVICE6, OTHER_DEVICE, Net
 
-from wg_office.access import FirewallPolicy, reach_of
-from wg_office.model import Environment, Firewall
+from wg_office.environment.model import Environment, Firewall
+from wg_office.network.access import FirewallPolicy, reach_of
 
 OTHERS: tuple[Firewall, ...] = ("nftables", "docker", "firewalld")
 """Nobody else, iptables as Docker and ufw use it, and firewalld."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sandbox import Office, Sandbox, planned
 
-from wg_office.load import load
-from wg_office.model import Environment
+from wg_office.environment.model import Environment
+from wg_office.reading.load import load
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "hosts" / "by-name" / "environment.yaml"
 NAME = "vpn.example.org"

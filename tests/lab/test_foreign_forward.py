@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sandbox import Office, Sandbox, planned
 
-from wg_office.hostscript import APPLIED_UNCONFIRMED
-from wg_office.load import load
+from wg_office.hosts.hostscript import APPLIED_UNCONFIRMED
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = load(ROOT / "configs" / "dev.yaml", require_host_keys=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sandbox import Office, Sandbox, planned
 
-from wg_office.load import load
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAIN = "nft add table inet k && nft add chain inet k c '{ type filter hook prerouting priority 0; }'"

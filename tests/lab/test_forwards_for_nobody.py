@@ -16,7 +16,7 @@ from packets import arriving, listening, redirects, send
 from sandbox import Office, Sandbox, planned
 from test_withdrawn import ENVIRONMENT
 
-from wg_office.model import Network
+from wg_office.environment.model import Network
 
 LINKS = {
     "w": ("wan0", "198.51.100.1", "198.51.100.9", "fd75::1", "fd75::9"),

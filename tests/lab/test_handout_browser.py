@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from wg_office.handout import handout_page
-from wg_office.handout_page import qr_text
-from wg_office.model import Environment
-from wg_office.profiles import ClientKeys, best_of, profiles, render_profile
+from wg_office.environment.model import Environment
+from wg_office.people.handout import handout_page
+from wg_office.people.handout_page import qr_text
+from wg_office.people.profiles import ClientKeys, best_of, profiles, render_profile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "profiles"
 KEYS = ClientKeys(

@@ -1,4 +1,4 @@
-"""hostside/wg-office gives back what it took, once: what an administrator chooses afterwards is his. On a host of namespaces."""
+"""The host script gives back what it took, once: what an administrator chooses afterwards is his. On a host of namespaces."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sandbox import Office, Sandbox, planned
 
-from wg_office import hostscript
-from wg_office.load import load
+from wg_office.hosts import hostscript
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = load(ROOT / "configs" / "dev.yaml", require_host_keys=False)

@@ -1,4 +1,4 @@
-"""hostside/wg-office, where a change fails and not all of it can be undone: the operator is told what is left. On a host of namespaces.
+"""The host script, where a change fails and not all of it can be undone: the operator is told what is left. On a host of namespaces.
 
 The change itself makes what it has set unchangeable, and then fails.
 """
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sandbox import Office, Sandbox, planned
 
-from wg_office.hostscript import APPLIED_UNCONFIRMED, BUSY, REJECTED, WENT_BACK_BUT
-from wg_office.load import load
+from wg_office.hosts.hostscript import APPLIED_UNCONFIRMED, BUSY, REJECTED, WENT_BACK_BUT
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = load(ROOT / "configs" / "dev.yaml", require_host_keys=False)

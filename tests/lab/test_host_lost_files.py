@@ -1,4 +1,4 @@
-"""hostside/wg-office, where files of the generation in force were lost: it concludes nothing from a file that is not there.
+"""The host script, where files of the generation in force were lost: it concludes nothing from a file that is not there.
 
 On a host of namespaces.
 """
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sandbox import OWNER, Office, Sandbox, planned
 
-from wg_office import hostscript
-from wg_office.load import load
+from wg_office.hosts import hostscript
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = load(ROOT / "configs" / "dev.yaml", require_host_keys=False)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sandbox import Office, Sandbox, planned
 
-from wg_office import keys
-from wg_office.load import load
+from wg_office.hosts import keys
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()

@@ -1,4 +1,4 @@
-"""hostside/wg-office refuses, before anything is changed, what would take from others or cannot work. On a host of namespaces."""
+"""The host script refuses, before anything is changed, what would take from others or cannot work. On a host of namespaces."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,9 +8,9 @@ import pytest
 from netaddr import IPNetwork
 from sandbox import Office, Sandbox, planned
 
-from wg_office.hostscript import APPLIED_UNCONFIRMED
-from wg_office.load import load
-from wg_office.plan import HostPlan
+from wg_office.hosts.hostscript import APPLIED_UNCONFIRMED
+from wg_office.network.plan import HostPlan
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = load(ROOT / "configs" / "dev.yaml", require_host_keys=False)
@@ -186,3 +186,13 @@ class TestKeys:
     def test_a_peer_with_the_hosts_own_key_is_refused(self, hub: Office) -> None:
         said = hub.refused(hub.description(edit=lambda text: text.replace(hub.public("f"), hub.public("z"))))
         assert f"f, developer has the public key of this host ({hub.public('z')})" in said
+
+
+class TestFilesOfOthers:
+    @pytest.mark.parametrize("kind", ["netdev", "network"])
+    def test_one_that_networkd_would_read_in_place_of_ours_is_named_and_nothing_is_changed(self, gateway: Office, kind: str) -> None:
+        file = f"/etc/systemd/network/50-wg0.{kind}"
+        gateway.sandbox.shell(f"mkdir -p /etc/systemd/network && echo theirs >{file}")
+        assert f"{file} is somebody else's, and would be taken instead of ours: move it away" in gateway.refused(gateway.description())
+        gateway.sandbox.shell(f"rm {file}")
+        gateway.install()

@@ -1,4 +1,4 @@
-"""hostside/wg-office by itself on a real host of the lab: what it does with a change that is confirmed, is not, or is wrong."""
+"""The host script by itself on a real host of the lab: what it does with a change that is confirmed, is not, or is wrong."""
 
 import subprocess
 import time
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from lab import Lab
-from wg_office import hostscript, keys
-from wg_office.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
-from wg_office.hostscript import BUSY, FOREIGN, REJECTED, ROLLED_BACK
-from wg_office.load import load
-from wg_office.model import Environment
-from wg_office.plan import HostPlan, plan
-from wg_office.render import render_description
+from wg_office.environment.model import Environment
+from wg_office.hosts import hostscript, keys
+from wg_office.hosts.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
+from wg_office.hosts.hostscript import BUSY, FOREIGN, REJECTED, ROLLED_BACK
+from wg_office.hosts.render import render_description
+from wg_office.network.plan import HostPlan, plan
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 OWNER, STRANGER = "00000000000000aa", "00000000000000bb"

@@ -14,7 +14,7 @@ from sandbox import Office, Sandbox, planned
 from test_forwards_for_nobody import LINKS, Neighbours
 from test_withdrawn import ENVIRONMENT
 
-from wg_office.model import Environment, Gateway, Network
+from wg_office.environment.model import Environment, Gateway, Network
 
 BEHIND, PARTNER = "10.20.0.1", "192.0.2.80"
 OUT = {(LINKS["w"][1], PARTNER)}

@@ -15,9 +15,9 @@ import pytest
 from sandbox import UNCONFIRMED, Office
 from test_status_client import Net, agent, serving
 
-from wg_office import keys
-from wg_office.load import load
-from wg_office.plan import plan
+from wg_office.hosts import keys
+from wg_office.network.plan import plan
+from wg_office.reading.load import load
 
 CLONE = Path(__file__).resolve().parents[2]
 DOCUMENT = CLONE / "docs" / "operations.md"

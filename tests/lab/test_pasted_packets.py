@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 import pytest
 from netns import DEVICE, DEVICE6, Net
 
-from wg_office.access import reach_of
-from wg_office.model import Environment
-from wg_office.pasted import pasted, render_pasted
-from wg_office.profiles import ClientKeys
+from wg_office.environment.model import Environment
+from wg_office.network.access import reach_of
+from wg_office.people.pasted import pasted, render_pasted
+from wg_office.people.profiles import ClientKeys
 
 ALIASES, ALIAS, ALIAS6 = ("10.99.7.0/24", "fd99:7::/64"), "10.99.7.244", "fd99:7::2"
 

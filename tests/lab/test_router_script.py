@@ -1,4 +1,4 @@
-"""hostside/wg-office on a LAN's router, which has no tunnel: its routes are ours, and nothing else of it. On a host of namespaces."""
+"""The host script on a LAN's router, which has no tunnel: its routes are ours, and nothing else of it. On a host of namespaces."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from bootunit import UNIT, boot, boot_commands
 from sandbox import Office, Sandbox, planned
 
-from wg_office.load import load
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = load(ROOT / "configs" / "dev.yaml", require_host_keys=False)

@@ -17,7 +17,7 @@ from packets import arriving, ends, icmp, listening, redirect, redirects, send
 from test_firewall_closed import WAN, WAN6, WAN_HOST, Neighbour
 from test_firewall_packets import BEHIND, PARTNER, VLAN, host_rules, office
 
-from wg_office.model import Environment, Hub
+from wg_office.environment.model import Environment, Hub
 
 LINKED, E, F = "192.168.201.50", "10.70.0.4", "10.70.0.5"
 LANS = [

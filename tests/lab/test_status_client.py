@@ -19,8 +19,8 @@ from sandbox import Office, Sandbox
 from sshd import BEHIND, LOOPBACK, Sshd, free_port, new_key
 from test_revoked import clean
 
-from wg_office.load import load
-from wg_office.plan import plan
+from wg_office.network.plan import plan
+from wg_office.reading.load import load
 
 ENVIRONMENT = """\
 environment: office

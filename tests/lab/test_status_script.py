@@ -1,4 +1,4 @@
-"""hostside/wg-office's `status` on a host of namespaces: each thing that may go wrong is one precise line, and a repair ends it.
+"""The host script's `status` on a host of namespaces: each thing that may go wrong is one precise line, and a repair ends it.
 
 The tests of one class break one thing after another on the same host, in the order of this file; its last test repairs all of them at once.
 """
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sandbox import Office, Sandbox
 
-from wg_office import hostscript
-from wg_office.load import load
-from wg_office.plan import plan
+from wg_office.hosts import hostscript
+from wg_office.network.plan import plan
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 STRANGER = "c3RyYW5nZXJzdHJhbmdlcnN0cmFuZ2Vyc3RyYW5nZTE="

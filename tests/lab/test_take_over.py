@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sandbox import OWNER, UNCONFIRMED, Office, Sandbox, planned
 
-from wg_office import hostscript
-from wg_office.load import load
+from wg_office.hosts import hostscript
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 BEFORE = "3369bfa"

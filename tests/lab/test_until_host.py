@@ -12,9 +12,9 @@ import pytest
 from bootunit import boot
 from sandbox import Office, Sandbox, planned
 
-from wg_office.fields import Moment
-from wg_office.load import load
-from wg_office.model import Environment
+from wg_office.environment.fields import Moment
+from wg_office.environment.model import Environment
+from wg_office.reading.load import load
 
 ENVIRONMENT = load(Path(__file__).resolve().parents[2] / "configs" / "dev.yaml", require_host_keys=False)
 F_TO_D = "ct direction original ip saddr 10.70.0.5 ip daddr 192.168.200.244 tcp dport 22"

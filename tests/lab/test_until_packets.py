@@ -14,9 +14,9 @@ from firewalls import Loader, loader
 from netns import DEVICE, DEVICE6, OTHER_DEVICE, Net
 from test_firewall_packets import host_rules, office
 
-from wg_office.access import FirewallPolicy
-from wg_office.fields import Moment
-from wg_office.model import Environment
+from wg_office.environment.fields import Moment
+from wg_office.environment.model import Environment
+from wg_office.network.access import FirewallPolicy
 
 LONGEST = 60
 LANS = [

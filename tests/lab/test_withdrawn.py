@@ -11,10 +11,10 @@ import pytest
 from bootunit import boot
 from sandbox import UNCONFIRMED, Office, Sandbox, planned
 
-from wg_office import hostscript, keys
-from wg_office.grants import SiteGrant
-from wg_office.load import load
-from wg_office.model import Environment
+from wg_office.environment.grants import SiteGrant
+from wg_office.environment.model import Environment
+from wg_office.hosts import hostscript, keys
+from wg_office.reading.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 DENIED = "nft list table inet wg_office_host"

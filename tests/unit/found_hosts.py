@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping
 
 from wg_office.adopt.network import Asked
-from wg_office.adopt.said import parse_said
-from wg_office.keys import preshared_key, private_key, public_key
-from wg_office.model import Ssh
+from wg_office.asking.said import parse_said
+from wg_office.environment.model import Ssh
+from wg_office.hosts.keys import preshared_key, private_key, public_key
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMRnXKvBJD5VnAZGIBBW8XtDS1jw9oT7uEJZFNlsaNhf"
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from netaddr import IPAddress
 from pydantic import BaseModel
 
-from wg_office.model import Client, Device, Environment, Gateway, Hub, Lan, Router, Site, Ssh
+from wg_office.environment.model import Client, Device, Environment, Gateway, Hub, Lan, Router, Site, Ssh
 
 Model = TypeVar("Model", bound=BaseModel)
 

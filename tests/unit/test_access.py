@@ -6,9 +6,9 @@ from typing import Any
 import yaml
 from netaddr import IPAddress, IPNetwork
 
-from wg_office.access import FirewallPolicy, Permission, permissions, reach_of
-from wg_office.faults import dotted
-from wg_office.model import Environment
+from wg_office.environment.faults import dotted
+from wg_office.environment.model import Environment
+from wg_office.network.access import FirewallPolicy, Permission, permissions, reach_of
 
 OFFICE = Path(__file__).parents[1] / "golden" / "firewall" / "office" / "environment.yaml"
 

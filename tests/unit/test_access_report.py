@@ -7,9 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from test_access import OFFICE, office
 
-from wg_office.access import permissions
-from wg_office.access_report import HEADINGS, Row, csv_text, markdown, rows, table
-from wg_office.document import parse
+from wg_office.commands.access_report import HEADINGS, Row, csv_text, markdown, rows, table
+from wg_office.environment.document import parse
+from wg_office.network.access import permissions
 
 
 def test_rows_say_who_reaches_what_where_and_by_which_line() -> None:

@@ -20,11 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wg_office.adopt.network import Asked, Misfits, network_of
-from wg_office.adopt.said import NotUnderstood, parse_said
 from wg_office.adopt.written import Written, secret_lines, written
-from wg_office.load import load
-from wg_office.model import Environment, Lan
-from wg_office.plan import HostPlan, plan
+from wg_office.asking.said import NotUnderstood, parse_said
+from wg_office.environment.model import Environment, Lan
+from wg_office.network.plan import HostPlan, plan
+from wg_office.reading.load import load
 
 
 def adopted(hub: Asked, *gateways: Asked) -> Written:

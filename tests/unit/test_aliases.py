@@ -14,14 +14,14 @@ from test_firewall_decision import INTERESTING_PORTS, SITES, meaningful, near, o
 from test_firewall_decision import lan as in_lan
 from test_several_lans import assert_hosts_enforce_what_is_granted
 
-from wg_office.access import FirewallPolicy, permissions, reach_of
-from wg_office.access_report import rows
-from wg_office.firewall import alias, nftables
-from wg_office.instructions import by_hand
-from wg_office.load import inspect, load
-from wg_office.model import Environment, Lan, Site, moved
-from wg_office.plan import plan
-from wg_office.profiles import AT, EVERYDAY, EXACT, profiles
+from wg_office.commands.access_report import rows
+from wg_office.environment.model import Environment, Lan, Site, moved
+from wg_office.hosts.firewall import alias, nftables
+from wg_office.network.access import FirewallPolicy, permissions, reach_of
+from wg_office.network.instructions import by_hand
+from wg_office.network.plan import plan
+from wg_office.people.profiles import AT, EVERYDAY, EXACT, profiles
+from wg_office.reading.load import inspect, load
 from wg_office.review.difference import difference
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "example-same-lans.yaml"

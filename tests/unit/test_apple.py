@@ -17,11 +17,11 @@ from test_handout import GOLDEN as PROFILES
 from test_handout import confs_of, developer_of, environment
 from test_preshared import OFFICE
 
-from wg_office.apple import APPLE, Apple, apple_files, mobileconfig, signs_of
-from wg_office.handout import handout_page, handout_zip
-from wg_office.load import inspect
-from wg_office.model import Client, Environment
-from wg_office.profiles import profiles
+from wg_office.environment.model import Client, Environment
+from wg_office.people.apple import APPLE, Apple, apple_files, mobileconfig, signs_of
+from wg_office.people.handout import handout_page, handout_zip
+from wg_office.people.profiles import profiles
+from wg_office.reading.load import inspect
 
 GOLDEN = PROFILES.parent / "apple"
 

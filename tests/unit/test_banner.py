@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from wg_office.banner import silent
-from wg_office.model import Ssh
+from wg_office.asking.banner import silent
+from wg_office.environment.model import Ssh
 
 LOOPBACK = "127.0.0.1"
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.office import Office
 from lab import Lab
-from wg_office.checks import check
+from wg_office.reading.checks import check
 
 
 def test_the_measured_network_is_one_that_the_program_takes(tmp_path: Path) -> None:

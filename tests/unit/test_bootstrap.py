@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from wg_office import bootstrap
-from wg_office.adopt.said import NotUnderstood
-from wg_office.bootstrap import Invitation, OneTimeKey, Prepared
-from wg_office.cli import app
-from wg_office.hostscript import site_script
-from wg_office.known_hosts import KnownHosts, line_of
-from wg_office.load import load
-from wg_office.model import Environment, Ssh
+from wg_office.asking import bootstrap
+from wg_office.asking.bootstrap import Invitation, OneTimeKey, Prepared
+from wg_office.asking.said import NotUnderstood
+from wg_office.commands.cli import app
+from wg_office.environment.known_hosts import KnownHosts, line_of
+from wg_office.environment.model import Environment, Ssh
+from wg_office.hosts.hostscript import site_script
+from wg_office.reading.load import load
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bootstrap" / "first-minute.sh"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"

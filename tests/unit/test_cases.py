@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from surely import lan_of
 
-from wg_office.instructions import LONGEST, by_hand
-from wg_office.load import inspect
+from wg_office.network.instructions import LONGEST, by_hand
+from wg_office.reading.load import inspect
 
 HERE = Path(__file__).parent / "cases"
 REPORTED = sorted((Path(__file__).parents[3] / "shared" / "cases").glob("*/*.yaml"))

@@ -9,14 +9,14 @@ from netaddr import IPAddress, IPNetwork
 from surely import gateway, lan_of, ssh_of
 from test_render import environment, keys_of
 
-from wg_office.changes import admits, disruptions, severs, way, what_developers_lose
-from wg_office.description import Description, read
-from wg_office.fields import Endpoint
-from wg_office.grants import HostGrant, PortRange
-from wg_office.keys import names, private_key
-from wg_office.model import Developer, Environment
-from wg_office.plan import plan
-from wg_office.render import Keys, Scripts, render_description
+from wg_office.environment.fields import Endpoint
+from wg_office.environment.grants import HostGrant, PortRange
+from wg_office.environment.model import Developer, Environment
+from wg_office.hosts.changes import admits, disruptions, severs, way, what_developers_lose
+from wg_office.hosts.description import Description, read
+from wg_office.hosts.keys import names, private_key
+from wg_office.hosts.render import Keys, Scripts, render_description
+from wg_office.network.plan import plan
 
 ARTICLE = environment("article")
 SCRIPTS = Scripts(host="# key=value in a script says nothing\n", flows="", after_load="")

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
 from surely import lan_of, unread
 
-from wg_office.checks import check, free_addresses, ssh_endpoints
-from wg_office.load import load
-from wg_office.model import Developer, Environment, Gateway, Group, Hub, Network
-from wg_office.warn import warn
+from wg_office.environment.model import Developer, Environment, Gateway, Group, Hub, Network
+from wg_office.reading.checks import check, free_addresses, ssh_endpoints
+from wg_office.reading.load import load
+from wg_office.reading.warn import warn
 
 DEV = load(Path(__file__).parents[2] / "configs" / "dev.yaml", require_host_keys=False)
 

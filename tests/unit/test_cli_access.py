@@ -7,8 +7,8 @@ import pytest
 from test_render import GOLDEN, environment
 from typer.testing import CliRunner
 
-from wg_office import access_report
-from wg_office.cli import app
+from wg_office.commands import access_report
+from wg_office.commands.cli import app
 
 ARTICLE = GOLDEN / "article" / "environment.yaml"
 

@@ -12,12 +12,12 @@ from test_dial import HOST, HOSTILE, LOOPBACK, Behaviour, key, says, serve  # no
 from typer.testing import CliRunner, Result
 
 from wg_office.adopt.network import Asked, network_of
-from wg_office.adopt.said import parse_said
 from wg_office.adopt.units import tunnels
-from wg_office.cli import app
-from wg_office.hostscript import HOSTSIDE, found_command, found_script
-from wg_office.load import load
-from wg_office.model import Ssh
+from wg_office.asking.said import parse_said
+from wg_office.commands.cli import app
+from wg_office.environment.model import Site, Ssh
+from wg_office.hosts.hostscript import HOSTSIDE, found_command, found_script
+from wg_office.reading.load import load
 
 Serve = Callable[[Behaviour], int]
 
@@ -103,6 +103,35 @@ def test_hosts_are_told_to_be_freed_of_what_is_there_before_the_up(network: Netw
     assert [each.split()[:3] for each in stops] == [["ssh", "-p", each.split()[2]] for each in stops]
     assert len(stops) == 3
     assert commands.index(stops[-1]) < commands.index("pulumi up")
+
+
+def running(name: str, address: str) -> str:
+    """A gateway whose tunnel runs, as wg-quick makes it."""
+    conf = gateway_conf(name, {"a": "10.70.0.2", "c": "10.70.0.3"}[name])
+    runs = f"wg0\t{private(name)}\t{public(name)}\t40000\toff\n"
+    runs += f"wg0\t{public('z')}\t{shared(name)}\t203.0.113.10:51820\t10.70.0.0/16\t0\t0\t0\t25\n"
+    return said({"/etc/wireguard/wg0.conf": conf}, {"eth0": [f"{address}/24"]}, wg=runs)
+
+
+def test_a_tunnel_that_runs_by_wg_quick_is_taken_over_as_it_is_and_nothing_is_typed_for_it(network: Network) -> None:
+    gateways = {"a": network.host(running("a", "192.168.201.247")), "c": network.host(GATEWAYS["c"])}
+    commands = json.loads(network.adopt(network.host(HUB), "--json", **gateways).output)["commands"]
+    assert len([each for each in commands if "systemctl disable --now wg-quick@wg0" in each]) == 2, "c and the hub do not run"
+    env = load(network.out, require_host_keys=False)
+    hosts: tuple[Site, ...] = (env.hub, *env.gateways)
+    assert {each.name: each.takes_over for each in hosts} == {"z": None, "a": "wg-quick", "c": None}
+
+
+def test_where_all_tunnels_run_by_wg_quick_the_up_is_all_and_no_session_ends(network: Network) -> None:
+    hub_runs = f"wg0\t{private('z')}\t{public('z')}\t51820\toff\n"
+    hub = network.host(said({"/etc/wireguard/wg0.conf": HUB_CONF}, {"wg0": ["10.70.0.1/16"]}, wg=hub_runs))
+    gateways = {
+        "a": network.host(running("a", "192.168.201.247")),
+        "c": network.host(running("c", "192.168.200.248")),
+    }
+    told = network.adopt(hub, **gateways).output
+    assert "The tunnels are taken over as they run, and no session ends." in told
+    assert "systemctl" not in told.partition("Read the file, and then type:")[2]
 
 
 def test_where_the_file_cannot_be_written_no_keys_are_left_behind(network: Network) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from wg_office.cli import app
-from wg_office.schema import schema_text
+from wg_office.commands.cli import app
+from wg_office.environment.schema import schema_text
 
 CLONE = Path(__file__).parents[2]
 FAULTS = Path(__file__).parent / "faults"

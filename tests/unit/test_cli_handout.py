@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import stat
 import zipfile
 from datetime import UTC, datetime
@@ -11,10 +12,10 @@ import pytest
 from test_render import GOLDEN, environment
 from typer.testing import CliRunner
 
-from wg_office.cli import app
-from wg_office.keys import PublicNames, listed
-from wg_office.profiles import ClientKeys, profiles, render_profile
-from wg_office.terminal import environment_of
+from wg_office.commands.cli import app
+from wg_office.commands.terminal import environment_of
+from wg_office.hosts.keys import PublicNames, listed
+from wg_office.people.profiles import ClientKeys, profiles, render_profile
 
 ARTICLE = str(GOLDEN / "article" / "environment.yaml")
 
@@ -166,6 +167,20 @@ def test_a_later_hand_out_continues_the_index_with_what_is_new(everybody: Path) 
     assert environment_of(renewed).clients[0].rotation == 2
     assert run(app, ["handout", "--all", "--file", str(renewed), "--force"]).exit_code == 0
     assert file.read_text() == earlier + f"e,,2,{'G' * 43}=,{datetime.now(UTC).date().isoformat()}\n"
+
+
+def test_a_hand_out_after_everybodys_keys_were_renewed_says_so(everybody: Path) -> None:
+    run(app, ["handout", "--all", "--file", ARTICLE])
+    confs = {name: json.loads((everybody / "outputs").read_text())[f"dev_{name}_confs"] for name in "ef"}
+    deploy(everybody, {"e": "G" * 43 + "=", "f": "H" * 43 + "="}, confs)
+    renewed = everybody / "here" / "article.yaml"
+    renewed.write_text(re.sub(r"(cidr: 10\.70\.0\.0/16)", r"\1, rotation: 2", Path(ARTICLE).read_text(), count=1))
+    assert environment_of(renewed).network.rotation == 2
+    assert run(app, ["handout", "--all", "--file", str(renewed), "--force"]).exit_code == 0
+    assert [(row[0], row[2], row[3][0]) for row in index(everybody)[1:]] == [
+        *(("e", "1", "E"), ("f", "1", "F")),
+        *(("e", "2.1", "G"), ("f", "2.1", "H")),
+    ]
 
 
 @pytest.mark.parametrize("text", ["mine", "a,b\n", "developer,device,rotation,public_key,handed_out\ne,f\n", "", "\udcff"])

@@ -29,12 +29,21 @@ def test_a_command_imports_no_heavy_package_that_it_does_not_use(command: tuple[
         [sys.executable, "-X", "importtime", "-m", "wg_office", *command], cwd=CLONE, capture_output=True, text=True, check=False
     )
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert "wg_office.cli" in imported, done.stderr[-500:]
+    assert "wg_office.commands.cli" in imported, done.stderr[-500:]
     assert imported & HEAVY == used
 
 
 def test_the_pulumi_program_imports_nothing_that_only_commands_use() -> None:
     program = "import sys, components.settings, components.deployed, components.guard; print(*sys.modules)"
     imported = set(subprocess.run([sys.executable, "-c", program], cwd=CLONE, capture_output=True, text=True, check=True).stdout.split())
-    assert {"components.office", "wg_office.load", "cryptography"} <= imported
-    assert not imported & {"asyncssh", "rich", "segno", "typer", "wg_office.cli", "wg_office.handout", "wg_office.dial", "wg_office.status"}
+    assert {"components.office", "wg_office.reading.load", "cryptography"} <= imported
+    assert not imported & {
+        "asyncssh",
+        "rich",
+        "segno",
+        "typer",
+        "wg_office.commands.cli",
+        "wg_office.people.handout",
+        "wg_office.asking.dial",
+        "wg_office.asking.status",
+    }

@@ -7,11 +7,11 @@ import pytest
 from test_render import GOLDEN, environment
 from typer.testing import CliRunner
 
-from wg_office.cli import app, placeholders
-from wg_office.hostscript import scripts
-from wg_office.instructions import by_hand
-from wg_office.plan import plan
-from wg_office.render import render_files
+from wg_office.commands.cli import app, placeholders
+from wg_office.hosts.hostscript import scripts
+from wg_office.hosts.render import render_files
+from wg_office.network.instructions import by_hand
+from wg_office.network.plan import plan
 
 ARTICLE = str(GOLDEN / "article" / "environment.yaml")
 CASES = ("article", "one-gateway", "no-gateway", "firewalls")

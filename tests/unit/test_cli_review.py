@@ -13,8 +13,8 @@ import yaml
 from test_review_difference import OFFICE, developers
 from typer.testing import CliRunner
 
-from wg_office.cli import app
-from wg_office.review.commands import CHANGED, NO_BASE
+from wg_office.commands.cli import app
+from wg_office.commands.review import CHANGED, NO_BASE
 
 FILE = Path("configs/office.yaml")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA5++BQ3Q6b1xTXftLLYGzq6JmeQEQXrv3TMUitrytwl"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components.command import Ended, How, ended, given, notices, plugins
-from wg_office.advice import Failure
+from wg_office.asking.advice import Failure
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJSo0YwaARrdMHOixv+SqeMTv1LEwZOBD96gpP8bvbYt"
 

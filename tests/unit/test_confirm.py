@@ -10,9 +10,9 @@ import pytest
 from components.command import Ended, Given, How
 from components.confirm import advice, outcome, runs_again
 from components.under_way import SECONDS_MORE, Program, UnderWay, outlive_an_interrupt
-from wg_office import hostscript
-from wg_office.advice import Failure
-from wg_office.model import Ssh
+from wg_office.asking.advice import Failure
+from wg_office.environment.model import Ssh
+from wg_office.hosts import hostscript
 
 ASKS = Ended(How.EXITED, 75)
 REJECTED, BUSY, FOREIGN, UNFIT, UNDONE, BUT = (Ended(How.EXITED, status) for status in (84, 81, 82, 83, 85, hostscript.WENT_BACK_BUT))

@@ -18,23 +18,25 @@ from test_review_difference import OFFICE, office
 from test_status_findings import NOW, said
 from typer.testing import CliRunner
 
-from wg_office import access_report, description, status, status_report
-from wg_office.access import peer_addresses, permissions, reach_of
-from wg_office.changes import addresses, disruptions, what_developers_lose
-from wg_office.checks import check
-from wg_office.cli import app, placeholders
-from wg_office.handout_page import handout_page
-from wg_office.keys import GENERATED_ON_APPLY, listed
-from wg_office.model import Client, Environment
-from wg_office.plan import plan
-from wg_office.profiles import best_of, profiles, render_profile
-from wg_office.render import Scripts, render_description
+from wg_office.asking import status
+from wg_office.commands import access_report, status_report
+from wg_office.commands.cli import app, placeholders
+from wg_office.environment.model import Client, Environment
+from wg_office.hosts import description
+from wg_office.hosts.changes import addresses, disruptions, what_developers_lose
+from wg_office.hosts.keys import GENERATED_ON_APPLY, listed
+from wg_office.hosts.render import Scripts, render_description
+from wg_office.network.access import peer_addresses, permissions, reach_of
+from wg_office.network.enforced import enforced
+from wg_office.network.plan import plan
+from wg_office.people.handout_page import handout_page
+from wg_office.people.profiles import best_of, profiles, render_profile
+from wg_office.reading.checks import check
+from wg_office.reading.expect import broken_expectations
+from wg_office.reading.guards import broken_by_change
 from wg_office.review import report
 from wg_office.review.difference import difference
 from wg_office.review.draw import mermaid, svg
-from wg_office.review.enforced import enforced
-from wg_office.review.expect import broken_expectations
-from wg_office.review.guards import broken_by_change
 from wg_office.review.picture import picture
 
 TITLE = 'Développement, 研发 3: "R|D" <b>*&*</b>'
@@ -335,7 +337,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(f"#!/bin/sh\nexec cat {tmp_path}/outputs\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    monkeypatch.setattr("wg_office.cli.environment_of", lambda _file: env)
+    monkeypatch.setattr("wg_office.commands.cli.environment_of", lambda _file: env)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

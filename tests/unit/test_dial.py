@@ -15,13 +15,14 @@ import asyncssh
 import pytest
 from surely import ssh_of
 
-from wg_office import dial, status, status_report
-from wg_office.dial import LONGEST_ANSWER, NoLogin, read_hosts
-from wg_office.load import load
-from wg_office.model import Environment, Ssh
-from wg_office.plan import plan
-from wg_office.render import Scripts
-from wg_office.status import Kind
+from wg_office.asking import dial, status
+from wg_office.asking.dial import LONGEST_ANSWER, NoLogin, read_hosts
+from wg_office.asking.status import Kind
+from wg_office.commands import status_report
+from wg_office.environment.model import Environment, Ssh
+from wg_office.hosts.render import Scripts
+from wg_office.network.plan import plan
+from wg_office.reading.load import load
 
 LOOPBACK = "127.0.0.1"
 OPERATOR = asyncssh.generate_private_key("ssh-ed25519")

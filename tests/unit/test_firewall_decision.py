@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from netaddr import IPAddress
 from test_access import office
 
-from wg_office.access import FirewallPolicy, Permission, permissions, reach_of
-from wg_office.fields import Moment
-from wg_office.firewall import flows, nftables
-from wg_office.grants import PortRange
-from wg_office.model import Environment, Gateway, Site
+from wg_office.environment.fields import Moment
+from wg_office.environment.grants import PortRange
+from wg_office.environment.model import Environment, Gateway, Site
+from wg_office.hosts.firewall import flows, nftables
+from wg_office.network.access import FirewallPolicy, Permission, permissions, reach_of
 
 SSH = {"host": "203.0.113.10"}
 SITES = ("beijing", "shenzhen", "wuhan", "cloud")

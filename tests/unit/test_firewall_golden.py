@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import pytest
 from test_access import OFFICE, office
 
-from wg_office.access import FirewallPolicy, reach_of
-from wg_office.firewall import files, firewalld
-from wg_office.model import Developer, Environment, Firewall
+from wg_office.environment.model import Developer, Environment, Firewall
+from wg_office.hosts.firewall import files, firewalld
+from wg_office.network.access import FirewallPolicy, reach_of
 
 WORDS: tuple[Firewall, ...] = get_args(Firewall)
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
-from wg_office.access import reach_of
-from wg_office.access_report import columns
-from wg_office.instructions import by_hand
-from wg_office.keys import PublicNames
-from wg_office.load import inspect
-from wg_office.plan import plan
-from wg_office.profiles import profiles
-from wg_office.render import render_files
+from wg_office.commands.access_report import columns
+from wg_office.hosts.keys import PublicNames
+from wg_office.hosts.render import render_files
+from wg_office.network.access import reach_of
+from wg_office.network.instructions import by_hand
+from wg_office.network.plan import plan
+from wg_office.people.profiles import profiles
+from wg_office.reading.load import inspect
 
 SITES = 5
 

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
-from wg_office.handout import HandoutError, QrTooLongError, handout_page, handout_zip, run_handout, write_secret
-from wg_office.handout_page import QR_LONGEST, qr_svg, qr_text
-from wg_office.handout_texts import EVIDENCE, GUIDES, HUB_IS_SILENT, NO_HANDSHAKE, NOT_CARRIED, OTHER_PORTS, TROUBLE
-from wg_office.model import Client, Environment
-from wg_office.profiles import MISSING_PRIVATE_KEY, ClientKeys, profiles, render_profile
+from wg_office.environment.model import Client, Environment
+from wg_office.people.handout import HandoutError, QrTooLongError, handout_page, handout_zip, run_handout, write_secret
+from wg_office.people.handout_page import QR_LONGEST, qr_svg, qr_text
+from wg_office.people.handout_texts import EVIDENCE, GUIDES, HUB_IS_SILENT, NO_HANDSHAKE, NOT_CARRIED, OTHER_PORTS, TROUBLE
+from wg_office.people.profiles import MISSING_PRIVATE_KEY, ClientKeys, profiles, render_profile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "profiles"
 KEYS = ClientKeys(

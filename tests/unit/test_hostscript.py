@@ -2,11 +2,16 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from netaddr import IPAddress
 
-from wg_office import hostscript
+from wg_office.hosts import hostscript
+from wg_office.hosts.keys import PublicNames
+from wg_office.hosts.render import render_description
+from wg_office.network.plan import plan
+from wg_office.reading.load import load
 
 
 def test_status_pings_what_it_is_told_behind_the_script() -> None:
@@ -45,8 +50,9 @@ def test_the_script_has_the_exit_statuses_of_this_program_and_none_of_its_own() 
     said = subprocess.run(["bash"], input=ask, capture_output=True, text=True, check=True).stdout
     named = {"unconfirmed": hostscript.APPLIED_UNCONFIRMED} | {name: getattr(hostscript, name.upper()) for name in used - {"unconfirmed"}}
     assert said.split() == [str(named[name]) for name in sorted(used)]
-    raw = (Path(__file__).parents[2] / "hostside" / "wg-office").read_text()
-    assert subprocess.run(["bash"], input=raw, capture_output=True, text=True, check=False).returncode != 0, "by itself it knows no numbers"
+    shebang, _, rest = script.split("\n", 2)
+    by_itself = subprocess.run(["bash"], input=f"{shebang}\n{rest}", capture_output=True, text=True, check=False)
+    assert by_itself.returncode != 0, "it knows no numbers but those in its second line"
 
 
 def test_every_verb_stands_in_the_scripts_head_and_in_its_usage() -> None:
@@ -56,3 +62,14 @@ def test_every_verb_stands_in_the_scripts_head_and_in_its_usage() -> None:
     (usage,) = re.findall(r'"usage: wg-office (.*)"', rest)
     assert {each.split()[0].replace("-", "_") for each in usage.split(" | ")} == verbs
     assert set(re.findall(r"^#   ([a-z-]+) ", head, re.MULTILINE)) == {verb.replace("_", "-") for verb in verbs}
+
+
+def test_a_tunnel_is_taken_over_where_the_plan_says_so_and_nothing_else_of_the_description_changes() -> None:
+    env = load(Path(__file__).parents[2] / "configs" / "dev.yaml", require_host_keys=False)
+    hub = plan(env)[0]
+    names = {peer.name: PublicNames(f"{peer.name}-key", f"private-{peer.name}", f"preshared-{peer.name}") for peer in env.peers}
+    one, other = (
+        render_description(each, names, "00", hostscript.scripts()).splitlines() for each in (hub, replace(hub, takes_over="wg-quick"))
+    )
+    assert set(other) - set(one) == {"takes-over wg-quick"}
+    assert set(one) - set(other) == set()

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_render import environment
 
-from wg_office.instructions import LONGEST, by_hand
-from wg_office.load import load
-from wg_office.model import Developer, Environment, Gateway, Link, Router
+from wg_office.environment.model import Developer, Environment, Gateway, Link, Router
+from wg_office.network.instructions import LONGEST, by_hand
+from wg_office.reading.load import load
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 COMMAND = re.compile(r"ip route (replace|del) [0-9./]+ via [0-9.]+")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wg_office import keys
+from wg_office.hosts import keys
 
 unhurried = settings(deadline=None)
 secrets = st.text(alphabet="ABCXYZabcxyz0189", min_size=1, max_size=keys.SECRET_LENGTH)

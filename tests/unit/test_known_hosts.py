@@ -4,8 +4,8 @@ import hmac
 
 import pytest
 
-from wg_office.known_hosts import KnownHosts, keyscan
-from wg_office.model import Ssh
+from wg_office.environment.known_hosts import KnownHosts, keyscan
+from wg_office.environment.model import Ssh
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFlOUZrkmTErKUM7fdipf/Bo3vy6l1W21dAOhMUk1nsG"
 OTHER = KEY.replace("1nsG", "1nsH")

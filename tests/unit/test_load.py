@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from surely import router_of, ssh_of
 
-from wg_office.faults import Fault, Faults, Unreadable
-from wg_office.load import inspect, load
+from wg_office.environment.faults import Fault, Faults, Unreadable
+from wg_office.reading.load import inspect, load
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FAULTS = Path(__file__).parent / "faults"

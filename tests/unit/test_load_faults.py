@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from wg_office.faults import Faults
-from wg_office.load import inspect, load
+from wg_office.environment.faults import Faults
+from wg_office.reading.load import inspect, load
 
 FIXTURES = sorted((Path(__file__).parent / "faults").glob("*.yaml"))
 

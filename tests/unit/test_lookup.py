@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from wg_office.cli import app
+from wg_office.commands.cli import app
 
 FILE = Path(__file__).parent / "cases" / "dynamic-name.yaml"
 NAME = "home.dyn.test"

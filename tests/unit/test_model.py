@@ -5,7 +5,7 @@ import pytest
 from netaddr import IPAddress, IPNetwork
 from pydantic import TypeAdapter, ValidationError
 
-from wg_office.fields import (
+from wg_office.environment.fields import (
     DeveloperName,
     Endpoint,
     HomePrefix,
@@ -20,9 +20,9 @@ from wg_office.fields import (
     SshHost,
     Via,
 )
-from wg_office.grants import ICMP, DeveloperGrant, Grant, GroupGrant, HostGrant, PortRange, SiteGrant, parse_ports
-from wg_office.load import load
-from wg_office.model import Environment, Link, Ssh, derived_address6
+from wg_office.environment.grants import ICMP, DeveloperGrant, Grant, GroupGrant, HostGrant, PortRange, SiteGrant, parse_ports
+from wg_office.environment.model import Environment, Link, Ssh, derived_address6
+from wg_office.reading.load import load
 
 DEV = Path(__file__).parents[2] / "configs" / "dev.yaml"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFlOUZrkmTErKUM7fdipf/Bo3vy6l1W21dAOhMUk1nsG"

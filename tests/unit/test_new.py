@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from surely import ssh_of
 
-from wg_office.load import inspect, load
-from wg_office.new import Answers, free_vpn, new_environment
+from wg_office.reading.load import inspect, load
+from wg_office.reading.new import Answers, free_vpn, new_environment
 
 PLAIN = Answers("office", "203.0.113.10", "beijing", "192.168.200.0/24", "192.168.200.248", "198.51.100.7", "alice")
 

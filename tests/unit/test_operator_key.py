@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wg_office.operator_key import UnusableKey, read_key
+from wg_office.asking.operator_key import UnusableKey, read_key
 
 PUTTY = "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nComment: mine\n"
 

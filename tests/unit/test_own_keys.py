@@ -7,12 +7,12 @@ from test_preshared import OFFICE, office
 from test_render import tree
 from typer.testing import CliRunner
 
-from wg_office import description, hostscript, keys
-from wg_office.cli import app
-from wg_office.load import inspect
-from wg_office.model import Environment
-from wg_office.plan import plan
-from wg_office.render import render_description
+from wg_office.commands.cli import app
+from wg_office.environment.model import Environment
+from wg_office.hosts import description, hostscript, keys
+from wg_office.hosts.render import render_description
+from wg_office.network.plan import plan
+from wg_office.reading.load import inspect
 from wg_office.review.difference import difference
 
 KEYS = {name: keys.public_key(keys.private_key(name)) for name in ("hub", "gw", "e", "f")}

@@ -51,7 +51,9 @@ def test_the_command_says_elsewhere_what_the_clone_says(installed: Path, tmp_pat
 
 
 def test_python_finds_the_package_under_its_own_name_too(installed: Path, tmp_path: Path) -> None:
-    imported = "import wg_office_pulumi, wg_office.hostscript as it; it.scripts(); print(wg_office_pulumi.Office.__module__, it.HOSTSIDE)"
+    imported = (
+        "import wg_office_pulumi, wg_office.hosts.hostscript as it; it.scripts(); print(wg_office_pulumi.Office.__module__, it.HOSTSIDE)"
+    )
     said = run(installed / "python", "-c", imported, folder=tmp_path)
     assert re.fullmatch(r"wg_office_pulumi\.office /\S*/site-packages/wg_office/hostside\n", said.stdout), said.stderr
 

@@ -17,12 +17,12 @@ import pytest
 import yaml
 from netaddr import IPNetwork
 
-from wg_office.access import reach_of
-from wg_office.checks import check
-from wg_office.keys import PublicNames, key_name, public_key
-from wg_office.model import Environment
-from wg_office.pasted import Pasted, Standing, fingerprint, held, pasted, render_pasted, standing, to_be_pasted
-from wg_office.profiles import MISSING_PRIVATE_KEY, ClientKeys
+from wg_office.environment.model import Environment
+from wg_office.hosts.keys import PublicNames, key_name, public_key
+from wg_office.network.access import reach_of
+from wg_office.people.pasted import Pasted, Standing, fingerprint, held, pasted, render_pasted, standing, to_be_pasted
+from wg_office.people.profiles import MISSING_PRIVATE_KEY, ClientKeys
+from wg_office.reading.checks import check
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "pasted"
 CASES = ("branches", "plain", "aliases")

@@ -11,12 +11,12 @@ from netaddr import IPAddress, IPNetwork
 from surely import lan_address_of, lan_of
 from test_render import description, environment, host_of, keys_of
 
-from wg_office.access import Permission, permissions
-from wg_office.checks import check
-from wg_office.instructions import by_hand
-from wg_office.model import Environment, Site
-from wg_office.plan import HostPlan, Tunnel, plan
-from wg_office.profiles import profiles
+from wg_office.environment.model import Environment, Site
+from wg_office.network.access import Permission, permissions
+from wg_office.network.instructions import by_hand
+from wg_office.network.plan import HostPlan, Tunnel, plan
+from wg_office.people.profiles import profiles
+from wg_office.reading.checks import check
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA5++BQ3Q6b1xTXftLLYGzq6JmeQEQXrv3TMUitrytwl"
 few = settings(max_examples=40, deadline=None)

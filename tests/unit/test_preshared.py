@@ -10,14 +10,14 @@ from test_pasted import environment as pasted_environment
 from test_pasted import made as pasted_of
 from test_render import keys_of, tree
 
-from wg_office import keys
-from wg_office.description import public_names, read
-from wg_office.load import inspect
-from wg_office.model import Environment
-from wg_office.pasted import render_pasted, to_be_pasted
-from wg_office.plan import plan
-from wg_office.profiles import profiles, render_profile
-from wg_office.render import Scripts, render_description
+from wg_office.environment.model import Environment
+from wg_office.hosts import keys
+from wg_office.hosts.description import public_names, read
+from wg_office.hosts.render import Scripts, render_description
+from wg_office.network.plan import plan
+from wg_office.people.pasted import render_pasted, to_be_pasted
+from wg_office.people.profiles import profiles, render_profile
+from wg_office.reading.load import inspect
 from wg_office.review.difference import difference
 
 OFFICE = """\

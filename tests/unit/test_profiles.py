@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from netaddr import IPNetwork
 from surely import client
 
-from wg_office.checks import check
-from wg_office.model import Environment
-from wg_office.profiles import (
+from wg_office.environment.model import Environment
+from wg_office.people.profiles import (
     MISSING_PRIVATE_KEY,
     ClientKeys,
     Profile,
@@ -28,6 +27,7 @@ from wg_office.profiles import (
     render_profile,
     tunnel_name,
 )
+from wg_office.reading.checks import check
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "profiles"
 CASES = ("article", "options", "devices")

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from wg_office import keys
-from wg_office.hostscript import scripts
-from wg_office.load import load
-from wg_office.model import Client, Developer, Environment
-from wg_office.plan import HostPlan, plan
-from wg_office.render import SCRIPT_MARK, Keys, Scripts, render_description, render_files
+from wg_office.environment.model import Client, Developer, Environment
+from wg_office.hosts import keys
+from wg_office.hosts.hostscript import scripts
+from wg_office.hosts.render import SCRIPT_MARK, Keys, Scripts, render_description, render_files
+from wg_office.network.plan import HostPlan, plan
+from wg_office.reading.load import load
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GOLDEN = Path(__file__).parents[1] / "golden" / "hosts"

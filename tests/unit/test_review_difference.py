@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from wg_office.load import load
-from wg_office.model import Environment
+from wg_office.environment.model import Environment
+from wg_office.reading.guards import broken_by_change, broken_guards
+from wg_office.reading.load import load
 from wg_office.review import report
 from wg_office.review.difference import Difference, difference
-from wg_office.review.guards import broken_by_change, broken_guards
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "review"
 OFFICE: dict[str, Any] = {
@@ -82,6 +82,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a-group-gains": {"groups": {"staff": {"access": [{"site": "beijing", "ports": ["443/tcp", "icmp"]}, "shenzhen"]}}},
     "a-gateway-retires": {"gateways": gateways(a={"retired": True}), "developers": developers(e={"access": ["beijing"]})},
     "the-hubs-keys": {"hub": OFFICE["hub"] | {"rotation": 2}},
+    "everybodys-keys": {"network": OFFICE["network"] | {"rotation": 2}},
     "network-wide": {
         "network": {"cidr": "10.70.0.0/16", "mtu": 1300, "dns": {"servers": ["192.168.200.53"], "domains": ["office.example"]}}
     },

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wg_office.statements import Policy
+from wg_office.environment.statements import Policy
 
 CLONE = Path(__file__).parents[2]
 DOCUMENT = CLONE / "docs" / "review.md"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wg_office.load import inspect
+from wg_office.reading.load import inspect
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA5++BQ3Q6b1xTXftLLYGzq6JmeQEQXrv3TMUitrytwl"
 OFFICE = f"""\

@@ -9,11 +9,11 @@ from surely import lan_address_of, lan_of
 from test_access import office
 from test_firewall_decision import THOROUGH, offices
 
-from wg_office.access import permissions, reach_of
-from wg_office.grants import parse_ports
-from wg_office.model import Environment
-from wg_office.review.enforced import enforced
-from wg_office.review.extent import Box, Extent, both, extent, less, stretches
+from wg_office.environment.grants import parse_ports
+from wg_office.environment.model import Environment
+from wg_office.network.access import permissions, reach_of
+from wg_office.network.enforced import enforced
+from wg_office.network.extent import Box, Extent, both, extent, less, stretches
 
 ADDRESSES = range(8)
 SPANS = st.tuples(st.integers(0, 7), st.integers(0, 7)).map(sorted)

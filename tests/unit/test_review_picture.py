@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 from netaddr import IPSet
 from test_review_difference import OFFICE, developers, gateways, office
 
-from wg_office.load import load
-from wg_office.model import Environment
+from wg_office.environment.model import Environment
+from wg_office.reading.load import load
 from wg_office.review.draw import mermaid, svg
 from wg_office.review.picture import picture
 

@@ -6,11 +6,11 @@ import pytest
 from test_render import GOLDEN, environment
 from typer.testing import CliRunner
 
-from wg_office.cli import app
-from wg_office.model import Environment
-from wg_office.plan import HostPlan, plan
-from wg_office.revoke import EXIT_STATUS, HostAnswer, Outcome, advice, lift, revoke, worst
-from wg_office.status import Reading
+from wg_office.asking.revoke import EXIT_STATUS, HostAnswer, Outcome, advice, lift, revoke, worst
+from wg_office.asking.status import Reading
+from wg_office.commands.cli import app
+from wg_office.environment.model import Environment
+from wg_office.network.plan import HostPlan, plan
 
 ARTICLE = str(GOLDEN / "article" / "environment.yaml")
 ENV: Environment = environment("article")

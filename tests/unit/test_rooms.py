@@ -38,6 +38,60 @@ def test_components_know_each_other_without_the_name_of_their_room(file: Path) -
     assert of("components", imports(file)) == set(), "in the package it has another name: from .host import Host"
 
 
+FLOORS = ("text", "environment", "network", "hosts", "people", "reading", "asking", "adopt", "review", "commands")
+"""The rooms of the core, from the ground up: what a room imports lies in it or below it."""
+
+
+def room_of(name: str) -> str | None:
+    """The room of a module of the core, by the name that others import."""
+    words = name.split(".")
+    return words[1] if words[0] == "wg_office" and len(words) > 1 else None
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_a_room_of_the_core_imports_nothing_from_above(room: str) -> None:
+    below = {*FLOORS[: FLOORS.index(room) + 1], None}
+    assert {name for file in modules(f"wg_office/{room}") for name in imports(file) if room_of(name) not in below} == set()
+
+
+def test_every_module_of_the_core_has_its_room() -> None:
+    folders = {path.name for path in (CLONE / "wg_office").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == set(FLOORS)
+    assert {path.name for path in (CLONE / "wg_office").glob("*.py")} == {"__init__.py", "__main__.py"}
+
+
+HOSTS_OWN = (
+    "networkctl",
+    "systemctl",
+    "conntrack",
+    "ct state",
+    "oifname",
+    "iifname",
+    "meta mark",
+    "[WireGuardPeer]",
+    "[NetDev]",
+    "sysctl.d",
+)
+"""What only hosts have a word for; a room below theirs speaks of peers, permissions and routes."""
+
+
+@pytest.mark.parametrize("file", [*modules("wg_office/text"), *modules("wg_office/environment"), *modules("wg_office/network")], ids=str)
+def test_what_a_network_means_is_not_said_in_the_words_of_hosts(file: Path) -> None:
+    assert {word for word in HOSTS_OWN for text in words(file) if word in text} == set()
+
+
+def test_the_words_of_hosts_are_found_where_they_belong() -> None:
+    said = {text for file in modules("wg_office/hosts") for text in words(file)}
+    assert {word for word in HOSTS_OWN if any(word in text for text in said)} >= {"oifname", "meta mark", "[WireGuardPeer]"}
+
+
+@pytest.mark.parametrize("room", ["environment", "network"])
+def test_only_the_command_line_prints(room: str) -> None:
+    files = modules(f"wg_office/{room}")
+    calls = [node.func for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    assert not {call.id for call in calls if isinstance(call, ast.Name)} & {"print", "open", "input"}
+
+
 PHRASES = ("exited with", "exit status", "dial tcp", "dial unix", "handshake failed", "unable to authenticate", "ssh: ", "rpc error")
 """What the plugins say; in components/command.py alone it means something."""
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from wg_office.document import parse
-from wg_office.schema import schema_text
+from wg_office.environment.document import parse
+from wg_office.environment.schema import schema_text
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FAULTS = Path(__file__).parent / "faults"

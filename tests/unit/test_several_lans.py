@@ -8,18 +8,18 @@ from hypothesis import HealthCheck, given, settings
 from netaddr import IPAddress, IPNetwork
 from test_firewall_decision import offices
 
-from wg_office.access import FirewallPolicy, Permission, permissions, reach_of
-from wg_office.access_report import rows
-from wg_office.checks import check
-from wg_office.instructions import LONGEST, by_hand
-from wg_office.load import load
-from wg_office.model import Environment, Lan, Site
-from wg_office.plan import HostPlan, Route, Tunnel, plan, router_routes, way_back_routes
-from wg_office.profiles import AT, EVERYDAY, profiles
+from wg_office.asking.status import pings
+from wg_office.commands.access_report import rows
+from wg_office.environment.model import Environment, Lan, Site
+from wg_office.network.access import FirewallPolicy, Permission, permissions, reach_of
+from wg_office.network.enforced import enforced
+from wg_office.network.extent import both, extent, less
+from wg_office.network.instructions import LONGEST, by_hand
+from wg_office.network.plan import HostPlan, Route, Tunnel, plan, router_routes, way_back_routes
+from wg_office.people.profiles import AT, EVERYDAY, profiles
+from wg_office.reading.checks import check
+from wg_office.reading.load import load
 from wg_office.review.difference import difference
-from wg_office.review.enforced import enforced
-from wg_office.review.extent import both, extent, less
-from wg_office.status import pings
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "example-several-lans.yaml"
 few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

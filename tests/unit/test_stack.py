@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wg_office.model import Developer
-from wg_office.stack import Stack, StackError, developer_confs, parse_outputs, stack_of
+from wg_office.asking.stack import Stack, StackError, developer_confs, parse_outputs, stack_of
+from wg_office.environment.model import Developer
 
 (E,) = Developer.model_validate({"name": "e", "address": "10.70.0.4"}).clients
 

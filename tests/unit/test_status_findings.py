@@ -13,12 +13,14 @@ import pytest
 from rich.console import Console
 from test_render import SCRIPTS, description, environment, keys_of, many, secret_of
 
-from wg_office import keys, status, status_report
-from wg_office.description import read
-from wg_office.model import Environment
-from wg_office.plan import HostPlan, plan
-from wg_office.render import Scripts
-from wg_office.status import EXIT_STATUS, Kind, Reading
+from wg_office.asking import status
+from wg_office.asking.status import EXIT_STATUS, Kind, Reading
+from wg_office.commands import status_report
+from wg_office.environment.model import Environment
+from wg_office.hosts import keys
+from wg_office.hosts.description import read
+from wg_office.hosts.render import Scripts
+from wg_office.network.plan import HostPlan, plan
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "status"
 NOW = 1795000000.0

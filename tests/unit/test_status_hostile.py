@@ -12,12 +12,14 @@ from test_render import SCRIPTS, description, many
 from test_status_findings import NOW, env, findings, healthy, heard, said
 from typer.testing import CliRunner
 
-from wg_office import hostscript, status, status_report
-from wg_office.cli import app
-from wg_office.dial import LONGEST_ANSWER
-from wg_office.plan import plan
-from wg_office.printable import json_text, one_line
-from wg_office.report import parse_report
+from wg_office.asking import status
+from wg_office.asking.dial import LONGEST_ANSWER
+from wg_office.asking.report import parse_report
+from wg_office.commands import status_report
+from wg_office.commands.cli import app
+from wg_office.hosts import hostscript
+from wg_office.network.plan import plan
+from wg_office.text.printable import json_text, one_line
 
 WORDS = said("z", "drift route 192.168.200.0/24 dev wg0 is missing", "rolled-back bbbb 300", "pending aaaa", "revoked e")
 HEAD = f"time {NOW}\ngeneration x\n"

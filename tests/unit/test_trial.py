@@ -14,19 +14,19 @@ from hypothesis import given, settings
 from netaddr import IPNetwork
 from test_aliases import few, translating
 
-from lab.nodes import Kind, Node
-from lab.seed import port_name
+from lab.nodes import Forward, Kind, Node
+from lab.seed import port_name, router_rules
 from lab.trial import inside
 from lab.trial.attempts import Attempt, attempts, plan
 from lab.trial.cut import cut_down, with_ways
 from lab.trial.ground import Ground, ground
 from lab.trial.spread import spread
-from wg_office.access import Reach, reach_of
-from wg_office.grants import ICMP, PortRange
-from wg_office.load import load
-from wg_office.model import Environment
-from wg_office.review.enforced import enforced
-from wg_office.review.extent import both, extent
+from wg_office.environment.grants import ICMP, PortRange
+from wg_office.environment.model import Environment
+from wg_office.network.access import Reach, reach_of
+from wg_office.network.enforced import enforced
+from wg_office.network.extent import both, extent
+from wg_office.reading.load import load
 
 CLONE = Path(__file__).parents[2]
 FILES = sorted([*(CLONE / "configs").glob("*.yaml"), CLONE / "tests" / "golden" / "firewall" / "office" / "environment.yaml"])
@@ -252,6 +252,18 @@ def test_where_the_hub_is_dialled_by_ipv6_all_who_dial_it_have_a_way_there() -> 
         inside, outside = ([each for each in link.addresses if ":" in each] for link in nodes[router].links)
         assert f"{nodes[dialling].gateway6}/64" in inside
         assert (len(outside), nodes[router].flat) == (1, True)
+
+
+def test_a_hub_that_listens_on_another_port_stands_behind_a_router_that_has_its_address_and_forwards() -> None:
+    data = large(1, 1)
+    data["hub"] |= {"listen_port": 4500, "also_on": [443]}
+    nodes = laid_out(Environment.model_validate(data)).topology.by_name
+    (up,), front = nodes["hub"].links, nodes["front"]
+    assert f"{front.links[-1].addresses[0]}" == "203.0.113.10/32"
+    inside = str(IPNetwork(up.address).ip)
+    assert front.forwards == (Forward(51820, inside, 4500), Forward(443, inside, 443))
+    assert f'iifname "wan0" udp dport 51820 dnat to {inside}:4500' in router_rules(front)
+    assert str(IPNetwork(front.links[0].address).ip) == nodes["hub"].gateway
 
 
 # --- a file that is too large -------------------------------------------------------------------------------------------------------------

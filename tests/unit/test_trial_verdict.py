@@ -13,8 +13,8 @@ from lab.trial.attempts import Attempt, Connection, plan
 from lab.trial.case import Case, case_of
 from lab.trial.ground import ground
 from lab.trial.verdict import ARRIVES, Verdict
-from wg_office.access import reach_of
-from wg_office.load import load
+from wg_office.network.access import reach_of
+from wg_office.reading.load import load
 
 CLONE = Path(__file__).parents[2]
 DEV = CLONE / "configs" / "dev.yaml"
@@ -170,7 +170,7 @@ def test_a_way_through_the_hub_is_replaced_with_what_it_opens(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("written", "instead", "reason"),
     [
-        ("endpoint: 203.0.113.10:51820", "endpoint: 203.0.113.10:51820\n  listen_port: 4500", "behind a router that forwards 51820"),
+        ("203.0.113.10:51820", "'[2001:db8::10]:51820'\n  listen_port: 4500", "behind a router that forwards 51820, by IPv6"),
         ("  endpoint: 203.0.113.10:51820", "  firewall: ufw\n  endpoint: 203.0.113.10:51820", "z has firewall: ufw"),
         ("  endpoint: 203.0.113.10:51820", "  adopt_key: true\n  endpoint: 203.0.113.10:51820", "its key is in your stack"),
         ("192.168.201.", "10.0.2.", "10.0.2.0/24 is in use"),

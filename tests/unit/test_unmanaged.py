@@ -12,20 +12,20 @@ from rich.console import Console
 from test_firewall_decision import THOROUGH, at, by_nftables, in_table, meetings, offices, way
 from typer.testing import CliRunner
 
-from wg_office import status_report
-from wg_office.access import permissions, reach_of
-from wg_office.access_report import rows
-from wg_office.cli import app
-from wg_office.instructions import LONGEST, by_hand
-from wg_office.load import load
-from wg_office.model import Developer, Environment, Gateway, Group
-from wg_office.plan import plan
-from wg_office.render import Scripts
+from wg_office.asking.status import HostStatus, Reading, judge, pings
+from wg_office.commands import status_report
+from wg_office.commands.access_report import rows
+from wg_office.commands.cli import app
+from wg_office.environment.model import Developer, Environment, Gateway, Group
+from wg_office.hosts.render import Scripts
+from wg_office.network.access import permissions, reach_of
+from wg_office.network.enforced import enforced
+from wg_office.network.extent import both, extent, less
+from wg_office.network.instructions import LONGEST, by_hand
+from wg_office.network.plan import plan
+from wg_office.reading.load import load
+from wg_office.reading.warn import warn
 from wg_office.review.difference import difference
-from wg_office.review.enforced import enforced
-from wg_office.review.extent import both, extent, less
-from wg_office.status import HostStatus, Reading, judge, pings
-from wg_office.warn import warn
 
 run = CliRunner().invoke
 EXAMPLE = Path(__file__).parents[2] / "configs" / "example-unmanaged.yaml"

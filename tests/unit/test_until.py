@@ -15,16 +15,16 @@ from test_preshared import OFFICE
 from test_review_difference import developers, office
 from typer.testing import CliRunner
 
-from wg_office.access import Permission, permissions, reach_of
-from wg_office.access_report import columns, csv_text, markdown, rows
-from wg_office.cli import app
-from wg_office.fields import Moment, Until
-from wg_office.firewall import flows, nftables
-from wg_office.handout_page import handout_page
-from wg_office.model import Environment
+from wg_office.commands.access_report import columns, csv_text, markdown, rows
+from wg_office.commands.cli import app
+from wg_office.environment.fields import Moment, Until
+from wg_office.environment.model import Environment
+from wg_office.hosts.firewall import flows, nftables
+from wg_office.network.access import Permission, permissions, reach_of
+from wg_office.people.handout_page import handout_page
+from wg_office.reading.guards import broken_guards
 from wg_office.review.difference import difference
 from wg_office.review.ends import SOON_DAYS, endings
-from wg_office.review.guards import broken_guards
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "example-until.yaml"
 JANUARY = "2037-01-31 24:00 UTC"
@@ -224,7 +224,7 @@ def test_a_review_says_who_ends_soon(tmp_path: Path) -> None:
 
 
 def test_status_says_who_ends_soon_to_people_and_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wg_office.cli._asked", lambda *_: ())
+    monkeypatch.setattr("wg_office.commands.cli._asked", lambda *_: ())
     file, ends = soon(tmp_path)
     assert f"note: {file}:" in CliRunner().invoke(app, ["status", str(file)]).output
     (line,) = json.loads(CliRunner().invoke(app, ["status", str(file), "--json"]).stdout)["ends"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
 
-from wg_office.widen import can_be_widened, conflicts, parent, swept_in, widen
+from wg_office.network.widen import can_be_widened, conflicts, parent, swept_in, widen
 
 
 def net(text: str) -> IPNetwork:

@@ -3,5 +3,5 @@
 said.py cuts what a host says into parts, units.py reads its tunnels, filters.py its rules, network.py sees whether the hosts fit
 together, and written.py has the text.
 
-Room: the core. Nothing of a host's words is believed that does not fit a grammar, and nothing shown that could lead a terminal.
+Room: adopt. Nothing of a host's words is believed that does not fit a grammar, and nothing shown that could lead a terminal.
 """

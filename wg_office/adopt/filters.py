@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from netaddr import AddrFormatError, IPNetwork
 
-from wg_office.adopt.said import Said, shown
 from wg_office.adopt.units import Tunnel
+from wg_office.asking.said import Said, shown
 
 Networks = tuple[IPNetwork, ...]
 

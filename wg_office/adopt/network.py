@@ -11,10 +11,10 @@ from netaddr import IPAddress, IPNetwork
 from pydantic import TypeAdapter
 
 from wg_office.adopt.filters import Filter, filter_of
-from wg_office.adopt.said import NotUnderstood, Said, shown
 from wg_office.adopt.units import PeerFound, Tunnel, tunnels
-from wg_office.fields import OwnName, Title, as_name, fits
-from wg_office.model import Firewall, Ssh
+from wg_office.asking.said import NotUnderstood, Said, shown
+from wg_office.environment.fields import OwnName, Title, as_name, fits
+from wg_office.environment.model import Firewall, Ssh
 
 
 @dataclass(frozen=True)

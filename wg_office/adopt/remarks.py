@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from wg_office.adopt.network import Found, HostFound, ends_at_hub
-from wg_office.adopt.said import shown
+from wg_office.asking.said import shown
 
 LEAST_MTU, LARGEST_MTU = 1280, 1440
 """Of the network in an environment file."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from netaddr import AddrFormatError, IPNetwork
 
-from wg_office.adopt.said import NotUnderstood, Said, shown
-from wg_office.keys import public_key
+from wg_office.asking.said import NotUnderstood, Said, shown
+from wg_office.hosts.keys import public_key
 
 _NO_KEY = "A" * 43 + "="
 _KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
@@ -48,6 +48,11 @@ class Tunnel:
     def public_key(self) -> str:
         """What its peers know it by."""
         return public_key(self.private_key) if self.private_key is not None else ""
+
+    @property
+    def is_wg_quicks(self) -> bool:
+        """Whether it runs as wg-quick has made it, so that a host can take it over as it is (hostside/wg-office.d/23-found-tunnel.sh)."""
+        return self.runs and self.source == f"/etc/wireguard/{self.name}.conf"
 
     def peer(self, key: str) -> PeerFound | None:
         """The peer with this public key."""

@@ -7,8 +7,8 @@ from netaddr import IPAddress
 
 from wg_office.adopt.network import Found, GrantFound, HostFound, LanFound, Person, ends_at_hub
 from wg_office.adopt.remarks import LARGEST_MTU, LEAST_MTU, remarks
-from wg_office.model import GATEWAY_PORT, Ssh, derived_address6
-from wg_office.new import scalar
+from wg_office.environment.model import GATEWAY_PORT, Ssh, derived_address6
+from wg_office.reading.new import scalar
 
 _WG_QUICK_MTU = 1420
 
@@ -91,7 +91,7 @@ def _hub(found: Found) -> Iterator[str]:
     if hub.tunnel.listen_port and found.endpoint.rpartition(":")[2] != str(hub.tunnel.listen_port):
         yield f"listen_port: {hub.tunnel.listen_port}"
     yield f"firewall: {hub.firewall}"
-    yield "adopt_key: true"
+    yield from _keeps(hub)
     yield f"ssh: {{{', '.join(_ssh(hub.ssh))}}}"
 
 
@@ -106,9 +106,16 @@ def _gateway(found: Found, gateway: HostFound) -> Iterator[str]:
     if gateway.tunnel.listen_port not in (None, 0, GATEWAY_PORT):
         yield f"listen_port: {gateway.tunnel.listen_port}"
     yield f"firewall: {gateway.firewall}"
-    yield "adopt_key: true"
+    yield from _keeps(gateway)
     yield f"preshared: {_preshared(gateway)}"
     yield f"ssh: {{{', '.join(_ssh(gateway.ssh))}}}"
+
+
+def _keeps(host: HostFound) -> Iterator[str]:
+    """Its key, and the tunnel itself where wg-quick has made it."""
+    yield "adopt_key: true"
+    if host.tunnel.is_wg_quicks:
+        yield "takes_over: wg-quick"
 
 
 def _lan(lan: LanFound, all_masquerade: bool) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""What a reviewer is shown: what a change means for people and hosts, and what must hold. Room: the core; nothing is dialled."""
+"""What a reviewer is shown: what a change means for people and hosts, and what must hold. Room: review; nothing is dialled."""

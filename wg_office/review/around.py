@@ -1,11 +1,11 @@
-"""What lies around an environment file: others of its folder, and its past in git. Room: the core; it reads files, and dials nobody."""
+"""What lies around an environment file: others of its folder, and its past in git. Room: review; it reads files, and dials nobody."""
 
 from pathlib import Path
 
-from wg_office.faults import Fault, Faults
-from wg_office.load import load, placed
-from wg_office.model import Environment
-from wg_office.review.conflicts import between
+from wg_office.environment.faults import Fault, Faults
+from wg_office.environment.model import Environment
+from wg_office.reading.conflicts import between
+from wg_office.reading.load import load, placed
 from wg_office.review.history import former_owners
 
 

@@ -9,20 +9,20 @@ from typing import Literal, TypeVar
 
 from netaddr import IPAddress, IPNetwork
 
-from wg_office import description, hostscript
-from wg_office.access import Permission, permissions, reach_of
-from wg_office.changes import disruptions, severs
-from wg_office.description import HEADER, Description
-from wg_office.fields import Moment
-from wg_office.grants import Record
-from wg_office.instructions import by_hand
-from wg_office.keys import PublicNames
-from wg_office.model import HUB, Client, Developer, Environment, Hub, OwnDevice, Peer, Site, Ssh
-from wg_office.pasted import Pasted, Standing, fingerprint, pasted, render_pasted, standing, to_be_pasted
-from wg_office.plan import HostPlan, plan
-from wg_office.profiles import ClientKeys, profiles
-from wg_office.render import Keys, render_description
-from wg_office.review.extent import Extent, Stretch, both, extent, less, shown, stretches, together
+from wg_office.environment.fields import Moment
+from wg_office.environment.grants import Record
+from wg_office.environment.model import HUB, Client, Developer, Environment, Hub, OwnDevice, Peer, Site, Ssh
+from wg_office.hosts import description, hostscript
+from wg_office.hosts.changes import disruptions, severs
+from wg_office.hosts.description import HEADER, Description
+from wg_office.hosts.keys import PublicNames
+from wg_office.hosts.render import Keys, render_description
+from wg_office.network.access import Permission, permissions, reach_of
+from wg_office.network.extent import Extent, Stretch, both, extent, less, shown, stretches, together
+from wg_office.network.instructions import by_hand
+from wg_office.network.plan import HostPlan, plan
+from wg_office.people.pasted import Pasted, Standing, fingerprint, pasted, render_pasted, standing, to_be_pasted
+from wg_office.people.profiles import ClientKeys, profiles
 
 T = TypeVar("T")
 
@@ -442,14 +442,14 @@ def _described(side: _Side) -> Description:
 
 
 def _as_keys(env: Environment) -> Keys:
-    return {peer.name: _key_words(peer) for peer in env.peers}
+    return {peer.name: _key_words(peer, env.rotation_of(peer)) for peer in env.peers}
 
 
-def _key_words(peer: Peer) -> PublicNames:
+def _key_words(peer: Peer, rotation: str) -> PublicNames:
     """Names that are equal where the keys will be."""
     kept = not isinstance(peer, Hub) and peer.preshared == "adopted"
-    preshared = f"preshared-{peer.name}-{'adopted' if kept else peer.rotation}"
-    own = f"{peer.name}-adopted" if not isinstance(peer, Client) and peer.adopt_key else f"{peer.name}-{peer.rotation}"
+    preshared = f"preshared-{peer.name}-{'adopted' if kept else rotation}"
+    own = f"{peer.name}-adopted" if not isinstance(peer, Client) and peer.adopt_key else f"{peer.name}-{rotation}"
     return PublicNames(peer.public_key or own, f"private-{peer.public_key or own}", preshared)
 
 

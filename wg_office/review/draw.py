@@ -10,8 +10,8 @@ from functools import cached_property
 from unicodedata import east_asian_width
 from xml.sax.saxutils import escape, quoteattr
 
-from wg_office.printable import isolated
 from wg_office.review.picture import Change, Picture, Row, Site
+from wg_office.text.printable import isolated
 
 _WIDTH = 1000
 _MARGIN = 32

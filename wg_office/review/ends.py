@@ -6,10 +6,10 @@ An end that has passed is worth a note, and no fault: the hosts have seen to it,
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from wg_office.checks import Finding, grants
-from wg_office.faults import Fault, Path
-from wg_office.fields import Moment
-from wg_office.model import Environment
+from wg_office.environment.faults import Fault, Path
+from wg_office.environment.fields import Moment
+from wg_office.environment.model import Environment
+from wg_office.reading.checks import Finding, grants
 
 SOON_DAYS = 14
 

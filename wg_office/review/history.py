@@ -1,14 +1,14 @@
-"""Whose an address was until lately, from git: logs and people's habits outlive an entry. Room: the core; git is asked by revisions.py."""
+"""Whose an address was until lately, from git: logs and people's habits outlive an entry. Room: review; git is asked by revisions.py."""
 
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path as FilePath
 from typing import Any
 
-from wg_office.checks import Finding
-from wg_office.document import parse
-from wg_office.faults import Path
-from wg_office.model import Environment, Peer
+from wg_office.environment.document import parse
+from wg_office.environment.faults import Path
+from wg_office.environment.model import Environment, Peer
+from wg_office.reading.checks import Finding
 from wg_office.review.revisions import NoRevision, run_git
 
 RESTING_DAYS = 90

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from netaddr import IPNetwork, IPSet
 
-from wg_office.model import Environment, Lan, Networks
+from wg_office.environment.model import Environment, Lan, Networks
+from wg_office.network.extent import Extent, Stretch, shown, stretches
 from wg_office.review.difference import ways
-from wg_office.review.extent import Extent, Stretch, shown, stretches
 
 
 @dataclass(frozen=True, slots=True)

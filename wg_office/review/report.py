@@ -8,8 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from wg_office.printable import isolated, one_line
 from wg_office.review.difference import Change, Difference, HostChange
+from wg_office.text.printable import isolated, one_line
 
 LONGEST_COMMENT = 60_000
 """Characters of Markdown. GitHub takes 65,536 in a comment, GitLab a million."""

@@ -1,4 +1,4 @@
-"""Environment files as they stand in the working tree, or stood in a git revision. Room: the core's one place that asks git."""
+"""Environment files as they stand in the working tree, or stood in a git revision. Room: review, the one place that asks git."""
 
 import os
 import subprocess
@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from wg_office.document import parse
-from wg_office.faults import Fault, Faults, Unreadable
-from wg_office.faults import Path as FaultPath
-from wg_office.load import as_far_as_it_goes, load
-from wg_office.model import Environment
-from wg_office.printable import one_line
+from wg_office.environment.document import parse
+from wg_office.environment.faults import Fault, Faults, Unreadable
+from wg_office.environment.faults import Path as FaultPath
+from wg_office.environment.model import Environment
+from wg_office.reading.load import as_far_as_it_goes, load
+from wg_office.text.printable import one_line
 
 WORKING_TREE = ""
 """The revision that stands for the files as they are on the disk."""

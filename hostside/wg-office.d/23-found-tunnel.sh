@@ -1,0 +1,84 @@
+# A tunnel that somebody made with wg-quick, where the description asks for it: taken over as it runs, and given back in the end.
+# Touches: that interface; before/tunnel, which remembers it; whether wg-quick@ is enabled. networkd hears of it at the next boot.
+
+wg_quick() { printf 'wg-quick@%s.service\n' "$1"; } # INTERFACE
+
+# Asked for, and wg-quick's.
+takes_over() { # GEN
+  local wg
+  [ "$(header "$1" takes-over)" = wg-quick ] || return 1
+  wg=$(header "$1" interface)
+  [ -e "/etc/wireguard/$wg.conf" ] && wg show "$wg" dump >/dev/null 2>&1 && ! networkd_holds "$wg"
+}
+
+# Once, and before anything is changed. It holds the private key that the host had there before, so it is root's alone. The mark in /run
+# is gone after a boot, when networkd makes the tunnel like any other: of one that it finds made already it would end all sessions.
+remember_tunnel() { # GEN
+  local wg found=$etc/before/tunnel
+  wg=$(header "$1" interface)
+  if [ -e "$found" ] || is_our_interface "$wg" || ! takes_over "$1"; then return 0; fi
+  rm -rf "$found.new"
+  (
+    umask 077
+    mkdir "$found.new"
+    cd "$found.new"
+    printf '%s\n' "$wg" >interface
+    wg showconf "$wg" >config
+    addresses_on "$wg" >addresses
+    cat "/sys/class/net/$wg/mtu" >mtu
+    if systemctl -q is-enabled "$(wg_quick "$wg")" 2>/dev/null; then : >enabled; fi
+    # wg-quick would write ours into it when it stops
+    if grep -qiE '^[[:space:]]*SaveConfig[[:space:]]*=[[:space:]]*true' "/etc/wireguard/$wg.conf"; then cp -p "/etc/wireguard/$wg.conf" file; fi
+  )
+  mv "$found.new" "$found"
+  write "$run/found-tunnel" "$wg"
+}
+
+addresses_on() { # INTERFACE
+  ip -o address show dev "$1" scope global | while read -r _ _ _ address _; do printf '%s\n' "$address"; done
+}
+
+# Whether it runs as it was found, so that networkd is not to know it before the next boot.
+as_found() { [ -e "/sys/class/net/$1" ] && [ "$(cat "$run/found-tunnel" 2>/dev/null)" = "$1" ]; } # INTERFACE
+
+waits_for_boot() { # PATH
+  case $1 in /run/systemd/network/50-*) ;; *) return 1 ;; esac
+  as_found "$(cat "$run/found-tunnel" 2>/dev/null)"
+}
+
+# At a boot there can be one of the two.
+disable_wg_quick() { # GEN
+  local wg
+  has_tunnel "$1" || return 0
+  wg=$(header "$1" interface)
+  if as_found "$wg"; then systemctl -q disable "$(wg_quick "$wg")"; fi
+}
+
+# Nothing of ours takes its place: by its old configuration where it still runs, and else as wg-quick makes it.
+leave_tunnel() { # FROM
+  local found=$etc/before/tunnel wg
+  if [ ! -e "$found/interface" ]; then
+    drop_tunnel "$1"
+    return 0
+  fi
+  wg=$(<"$found/interface")
+  [ ! -e "$found/file" ] || cp -p "$found/file" "/etc/wireguard/$wg.conf"
+  if [ -e "$found/enabled" ]; then systemctl -q enable "$(wg_quick "$wg")"; fi
+  if as_found "$wg"; then
+    as_it_was "$wg" "$found"
+    rm -f "$run/found-tunnel"
+  else
+    drop_tunnel "$1"
+    if systemctl -q is-active systemd-networkd; then networkctl reload; fi
+    systemctl restart "$(wg_quick "$wg")" || echo "wg-office: note: wg-quick could not make $wg again: see 'systemctl status $(wg_quick "$wg")'" >&2
+  fi
+}
+
+as_it_was() { # INTERFACE FOUND
+  local address
+  rm -f "/run/systemd/network/50-$1.netdev" "/run/systemd/network/50-$1.network"
+  wg syncconf "$1" "$2/config"
+  ip link set "$1" mtu "$(<"$2/mtu")"
+  while read -r address; do ip address replace "$address" dev "$1"; done <"$2/addresses"
+  addresses_on "$1" | while read -r address; do grep -qxF "$address" "$2/addresses" || ip address del "$address" dev "$1"; done
+}

@@ -1,0 +1,159 @@
+"""A tunnel that wg-quick has made, on a host whose line says `takes_over: wg-quick`: taken over as it runs, and given back.
+
+The real script in namespaces (sandbox.py). That no session ends is seen with real WireGuard, in test_adopt_on_hosts.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bootunit import boot
+from sandbox import UNCONFIRMED, Office, Sandbox, planned
+
+from wg_office.hosts import keys
+from wg_office.reading.load import load
+
+ENVIRONMENT = load(Path(__file__).resolve().parents[2] / "configs" / "dev.yaml", require_host_keys=False)
+PLAN = planned(ENVIRONMENT, "gateway", "c")
+UNIT = "wg-quick@wg0"
+LINKS = "ls /run/systemd/network 2>/dev/null || true"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox("192.168.200.248/24") as sandbox:
+        sandbox.shell("touch /run/stand-in/unmanaged")
+        yield sandbox
+
+
+@pytest.fixture
+def host(sandbox: Sandbox) -> Office:
+    """With a tunnel made by hand: the keys and the address that it will have, an MTU and a route of its own."""
+    office = Office(sandbox, ENVIRONMENT, replace(PLAN, takes_over="wg-quick"))
+    by_hand(office)
+    return office
+
+
+def by_hand(host: Office) -> None:
+    private, preshared = keys.private_key(host.secrets["c"]), keys.preshared_key(host.secrets["c"])
+    lines = ["[Interface]", f"PrivateKey = {private}", "ListenPort = 51820", "[Peer]", f"PublicKey = {host.public('z')}"]
+    lines += [f"PresharedKey = {preshared}", "AllowedIPs = 10.70.0.0/16", "Endpoint = 203.0.113.10:51820", "PersistentKeepalive = 25"]
+    config = "\n".join(lines)
+    host.sandbox.shell(
+        f"""
+        echo {host.public("c")} >/run/stand-in/public
+        mkdir -p /etc/wireguard && printf '%s\\n' '{config}' >/etc/wireguard/wg0.conf
+        ip link add wg0 type wireguard && wg setconf wg0 /etc/wireguard/wg0.conf
+        ip address add 10.70.0.3/32 dev wg0 && ip address add 10.99.0.3/32 dev wg0 && ip link set wg0 mtu 1380 up
+        ip route add 10.70.0.0/16 dev wg0 && ip route add 192.168.201.0/24 dev wg0
+        systemctl enable {UNIT} && systemctl start {UNIT}
+        """
+    )
+
+
+def looking_real(host: Office) -> Office:
+    """Here wg0 is a veth, and the kernel says so."""
+    host.sandbox.shell("echo DEVTYPE=wireguard >/run/uevent && mount --bind /run/uevent /sys/devices/virtual/net/wg0/uevent")
+    return host
+
+
+def seen(host: Office) -> str:
+    """The tunnel as it is, and whether wg-quick makes it at a boot."""
+    return host.sandbox.shell(
+        f"""
+        cat /sys/class/net/wg0/ifindex /sys/class/net/wg0/mtu; wg showconf wg0; ip -o -4 address show dev wg0 | cut -d' ' -f7 | sort
+        ip route show dev wg0 | sort; systemctl -q is-enabled {UNIT} && echo enabled || echo disabled; {LINKS}
+        """
+    )
+
+
+def index(host: Office) -> str:
+    return host.sandbox.shell("cat /sys/class/net/wg0/ifindex")
+
+
+def test_it_is_configured_as_it_runs_and_networkd_does_not_hear_of_it(host: Office) -> None:
+    was = index(host)
+    host.install()
+    assert host.drift() == []
+    assert (index(host), host.sandbox.shell(LINKS)) == (was, "")
+    assert "unmanaged" in host.sandbox.shell("networkctl --no-legend list wg0")
+    assert host.sandbox.run(f"systemctl -q is-enabled {UNIT}").returncode != 0
+
+
+def test_its_old_configuration_is_readable_for_root_alone(host: Office) -> None:
+    host.install()
+    assert set(host.sandbox.shell("stat -c %a:%U /etc/wg-office/before/tunnel/*").split()) == {"600:root"}
+
+
+def test_a_second_change_and_a_repair_find_it_the_same(host: Office) -> None:
+    host.install()
+    was = index(host)
+    host.install(repair="2026-11-29T09:00:00Z")
+    assert (index(host), host.drift(), host.sandbox.shell(LINKS)) == (was, [], "")
+
+
+def test_a_change_that_nobody_confirms_leaves_it_as_it_was(host: Office) -> None:
+    was = seen(host)
+    host.put_keys()
+    assert host.apply(host.description()).returncode == UNCONFIRMED
+    assert seen(host) != was
+    unit = host.sandbox.shell("cut -d' ' -f2 /run/wg-office/armed").strip()
+    done = host.sandbox.run(f"bash /etc/wg-office/gen/*/wg-office rollback {unit}")
+    assert done.returncode == 0, done.stderr
+    assert seen(host) == was
+    assert host.sandbox.run("ls /etc/wg-office/before /run/wg-office/found-tunnel").returncode != 0
+
+
+def test_the_removal_gives_it_back_as_it_was(host: Office) -> None:
+    was = seen(host)
+    host.install()
+    host.remove()
+    assert seen(host) == was
+    assert host.sandbox.run("ls /etc/wg-office").returncode != 0
+
+
+def test_after_a_boot_it_is_networkds_and_the_removal_has_wg_quick_make_it_again(host: Office) -> None:
+    host.install()
+    host.sandbox.shell(f"rm -r /run/wg-office; rm /run/stand-in/units/{UNIT}.active; ip link del wg0; ip link add wg0 type wireguard")
+    boot(host.sandbox)
+    assert host.sandbox.shell(LINKS) == "50-wg0.netdev\n50-wg0.network\n"
+    host.install(repair="2026-11-29T09:00:00Z")
+    assert host.drift() == []
+    host.remove()
+    said = host.sandbox.shell(f"{LINKS}; systemctl is-active {UNIT} && systemctl is-enabled {UNIT} && echo wg-quicks")
+    assert said == "wg-quicks\n"
+
+
+def test_one_that_somebody_deletes_is_made_by_networkd(host: Office) -> None:
+    host.install()
+    host.sandbox.shell("ip link del wg0")
+    assert "interface wg0 is missing" in host.drift()
+    host.install(repair="2026-11-29T09:00:00Z")
+    assert host.drift() == []
+    assert host.sandbox.shell(LINKS) == "50-wg0.netdev\n50-wg0.network\n"
+
+
+def test_a_file_that_wg_quick_writes_itself_is_given_back(host: Office) -> None:
+    file = "/etc/wireguard/wg0.conf"
+    host.sandbox.shell(f"echo 'SaveConfig = true' >>{file}")
+    was = host.sandbox.shell(f"cat {file}")
+    host.install()
+    host.sandbox.shell(f"echo ours >{file}")
+    host.remove()
+    assert host.sandbox.shell(f"cat {file}") == was
+
+
+def test_who_does_not_ask_for_it_is_told_that_it_can_be(sandbox: Sandbox) -> None:
+    host = Office(sandbox, ENVIRONMENT, PLAN)
+    by_hand(host)
+    host.put_keys()
+    said = looking_real(host).refused(host.description())
+    assert "wg0 is there already (wg-quick@wg0?): have it taken over as it runs (takes_over: wg-quick on this host)" in said
+
+
+@pytest.mark.parametrize("change", ["rm /etc/wireguard/wg0.conf", "rm /run/stand-in/unmanaged"])
+def test_what_is_not_wg_quicks_is_refused(host: Office, change: str) -> None:
+    host.sandbox.shell(change)
+    host.put_keys()
+    assert "wg0 is there already, and not wg-quick's, which takes_over asks for" in looking_real(host).refused(host.description())

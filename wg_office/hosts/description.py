@@ -1,0 +1,153 @@
+"""Reads a description back: what render.render_description wrote, as the host holds it. Pure.
+
+Room: hosts. From here come the public names of keys where Pulumi's state is not at hand.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from wg_office.hosts.keys import GENERATED_ON_APPLY, PublicNames
+from wg_office.hosts.render import KEY_DIRECTORY, SCRIPT_MARK
+from wg_office.network.plan import HostPlan
+
+HEADER, SCRIPT = "the header", "the host script"
+"""What stands in a description beside files."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A description in its parts: files by path, HEADER and SCRIPT among them."""
+
+    parts: Mapping[str, str]
+
+    def header(self, key: str) -> str | None:
+        """A value of the header."""
+        return next(iter(self.headers(key)), None)
+
+    def headers(self, key: str) -> list[str]:
+        """All values of the header that have this key."""
+        return re.findall(rf"^{re.escape(key)} (.*)$", self.parts[HEADER], re.MULTILINE)
+
+    @property
+    def version(self) -> str | None:
+        """The version of the description's format."""
+        found = re.match(r"# wg-office description (\S+)\n", self.parts[HEADER])
+        return found.group(1) if found else None
+
+    def settings(self, name: str) -> list[tuple[str, str]]:
+        """The settings in all sections of this name, of all files, in order."""
+        return [setting for section in self._sections() if section.name == name for setting in section.settings]
+
+    def peers(self) -> list["NamedPeer"]:
+        """The peers of the tunnel, in order."""
+        return [NamedPeer(section.comment, tuple(section.settings)) for section in self._sections() if section.name == "[WireGuardPeer]"]
+
+    def _sections(self) -> Iterator["_Section"]:
+        for path, text in self.parts.items():
+            if path.endswith((".netdev", ".network")):
+                yield from _sections(text)
+
+
+@dataclass(frozen=True)
+class NamedPeer:
+    """A peer as a .netdev names it; its title begins with its name."""
+
+    title: str
+    settings: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in the environment file."""
+        return self.title.partition(",")[0]
+
+    @property
+    def is_developer(self) -> bool:
+        """Whether it is a developer, and no host."""
+        return self.title.endswith(", developer")
+
+    def get(self, key: str) -> str | None:
+        """A setting's value."""
+        return next(iter(self.values(key)), None)
+
+    def values(self, key: str) -> list[str]:
+        """All values of a setting."""
+        return [value for name, value in self.settings if name == key]
+
+    @property
+    def public_key(self) -> str:
+        """The key that it is known by."""
+        return self.get("PublicKey") or GENERATED_ON_APPLY
+
+    @property
+    def preshared_name(self) -> str:
+        """The name of the file with its preshared key."""
+        return _key_name(self.get("PresharedKeyFile"))
+
+
+@dataclass
+class _Section:
+    name: str
+    comment: str
+    settings: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _sections(text: str) -> Iterator[_Section]:
+    """The sections of a unit file, each with the comment above it."""
+    comment, section = "", None
+    for line in text.splitlines():
+        if line.startswith("# "):
+            comment = line[2:]
+        elif line.startswith("["):
+            if section is not None:
+                yield section
+            section, comment = _Section(line, comment), ""
+        elif section is not None and "=" in line:
+            key, _, value = line.partition("=")
+            section.settings.append((key, value))
+    if section is not None:
+        yield section
+
+
+def _key_name(file: str | None) -> str:
+    """The file's name among those that we put there: a host's own key is none of them."""
+    directory, _, name = (file or "").rpartition("/")
+    return name if directory == KEY_DIRECTORY else GENERATED_ON_APPLY
+
+
+def read(text: str) -> Description:
+    """A description's parts."""
+    head, _, script = text.partition(f"{SCRIPT_MARK}\n")
+    path, parts = HEADER, {HEADER: list[str](), SCRIPT: [script]}
+    for line in head.splitlines(keepends=True):
+        if line.startswith("---- file "):
+            path = line.removeprefix("---- file ").partition(" ")[0].strip()
+            parts[path] = []
+        else:
+            parts[path].append(line)
+    return Description({path: "".join(lines) for path, lines in parts.items()})
+
+
+def public_names(host: HostPlan, description: Description, brought: Mapping[str, str]) -> dict[str, PublicNames]:
+    """The keys that a host's text needs, as its description has them; `brought` are the public keys that peers brought themselves.
+
+    What it does not have, say of a developer who is new, will be generated by the next `up`.
+    """
+    if host.tunnel is None:
+        return {}
+    known = {peer.name: peer for peer in description.peers()}
+    private = _key_name(dict(description.settings("[WireGuard]")).get("PrivateKeyFile"))
+    made = {host.name: PublicNames(GENERATED_ON_APPLY, private, GENERATED_ON_APPLY)}
+    for peer in host.tunnel.peers:
+        held = known.get(peer.name, NamedPeer(peer.name, ()))
+        public = brought.get(peer.name, held.public_key)
+        if peer.psk_of == host.name:
+            made[host.name] = PublicNames(GENERATED_ON_APPLY, made[host.name].private_name, held.preshared_name)
+        made[peer.name] = PublicNames(public, GENERATED_ON_APPLY, held.preshared_name)
+    return made
+
+
+def changed_parts(held: Description, wanted: Description) -> tuple[str, ...]:
+    """The parts in which two descriptions differ, in the order of the wanted one."""
+    listed = [*wanted.parts, *(path for path in held.parts if path not in wanted.parts)]
+    return tuple(path for path in listed if held.parts.get(path) != wanted.parts.get(path))
