@@ -65,7 +65,7 @@ packages: ## the system's packages for checks and tests, by apt
 
 .PHONY: check
 check: $(VENV) packages ## style, types, shell and CI examples; and that all tests are found
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy && .venv/bin/mypy tests/lab/conftest.py
 	@shellcheck --exclude=SC1091 $(SHELL_FILES)
 	@shellcheck --shell=bash --external-sources --check-sourced <(printf '. %s\n' hostside/wg-office.d/*.sh)
 	@.venv/bin/python -c 'from wg_office.hosts.hostscript import scripts; print(scripts().host, end="")' | shellcheck -

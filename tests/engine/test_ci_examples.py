@@ -221,12 +221,14 @@ def steps(job: str) -> dict[str, Mapping[str, Any]]:
     return {step["name"]: step for step in GITHUB["jobs"][job]["steps"] if "run" in step}
 
 
+def _evaluated(expression: re.Match[str]) -> str:
+    return EXPRESSIONS[expression[1]]
+
+
 def step(service: Service, step: Mapping[str, Any], **secrets: str) -> int:
     """As a runner does it, which puts values for expressions in the step's variables; there are none in its commands."""
     variables = {
-        name: re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda found: EXPRESSIONS[found[1]], value)
-        for name, value in step.get("env", {}).items()
-        if name not in secrets
+        name: re.sub(r"\$\{\{ ([\w.]+) \}\}", _evaluated, str(value)) for name, value in step.get("env", {}).items() if name not in secrets
     }
     assert "${{" not in step["run"]
     return service.run(step["run"], "-e", **variables, **secrets)

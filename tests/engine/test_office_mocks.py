@@ -4,7 +4,8 @@ import asyncio
 import json
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,25 @@ class Monitor(mocks.MockMonitor):
                     request.replacement_trigger.string_value,
                 )
             )
-        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+        with loop_of_its_own():
+            return super().RegisterResource(request)  # type: ignore[no-untyped-call]  # Pulumi's mocks have no types
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         self.component_outputs.append(str(request.outputs))
         self.noted[request.urn.rpartition("$")[2]] = rpc.deserialize_properties(request.outputs)
-        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]  # Pulumi's mocks have no types
+
+
+@contextmanager
+def loop_of_its_own() -> Iterator[None]:
+    """For a thread of the pool in which Pulumi's mocks answer: they would make an event loop, and leave it open."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 class Callbacks:
@@ -150,11 +164,11 @@ def build(
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     mocks.set_mocks(monitor.mocks, project="wg-office", stack="test", preview=False, monitor=monitor)
-    settings.SETTINGS.callbacks = Callbacks()  # type: ignore[assignment]
+    settings.SETTINGS.callbacks = Callbacks()
     outputs: dict[str, Any] = {}
     secret: dict[str, bool] = {}
 
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]  # Pulumi's mocks have no types
     async def program() -> None:
         kept, shared = ({name: pulumi.Output.secret(key) for name, key in (given or {}).items()} for given in (adopted, preshared))
         operator = Operator(pulumi.Output.secret(OPERATOR))
@@ -171,6 +185,8 @@ def build(
     finally:
         # The office listens for Ctrl-C, which after it is pytest's again.
         loop.remove_signal_handler(signal.SIGINT)
+        asyncio.set_event_loop(None)
+        loop.close()
     return Built(monitor.registered, outputs, secret)
 
 

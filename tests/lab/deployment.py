@@ -133,7 +133,8 @@ class Deployment:
 
     def public_key(self, peer: str) -> str:
         """A peer's public key, from its line in the output."""
-        return dict(line.split() for line in self.outputs["public_keys"].splitlines())[peer]
+        keys: dict[str, str] = dict(line.split() for line in self.outputs["public_keys"].splitlines())
+        return keys[peer]
 
     def connect(self, laptop: str) -> None:
         """Bring a laptop's tunnel up with the stack's output."""
@@ -153,7 +154,7 @@ class Deployment:
 
     def secrets(self) -> dict[str, str]:
         """Every private and preshared key and generated secret of the deployment, and the operator's key, by a name for messages."""
-        found = {}
+        found: dict[str, str] = {}
         for name in TUNNEL_HOSTS:
             listing = self.lab.exec(name, ["sh", "-c", "cd /etc/wg-office/keys && for k in *; do echo $k $(cat $k); done"]).stdout
             found |= {f"{name}:{line.split()[0]}": line.split()[1] for line in listing.splitlines()}

@@ -110,7 +110,8 @@ class GroundNet(Namespaces):
 
     def _hosts(self) -> None:
         env, ground = self.case.env, self.case.ground
-        for site in (env.hub, *env.active_gateways):
+        sites: tuple[Site, ...] = (env.hub, *env.active_gateways)
+        for site in sites:
             if site.name in ground.hosts:
                 node = ground.hosts[site.name]
                 self.run(node, ["sysctl", "-qw", *HOST])

@@ -17,7 +17,7 @@ import os
 import select
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -141,7 +141,7 @@ class Net(Namespaces):
 
     # --- probing ------------------------------------------------------------------------------------------------------------------------
 
-    def probe(self, probes: dict[str, Callable[[], str]]) -> dict[str, str]:
+    def probe(self, probes: Mapping[str, Callable[[], str]]) -> dict[str, str]:
         """What each comes to, all at the same time: a namespace belongs to a thread."""
         with ThreadPoolExecutor(len(probes)) as pool:
             running = {name: pool.submit(probe) for name, probe in probes.items()}

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from wg_office.environment.model import Environment
 from wg_office.hosts import hostscript, keys
-from wg_office.hosts.hostscript import APPLIED_UNCONFIRMED as UNCONFIRMED
 from wg_office.hosts.keys import PublicNames
 from wg_office.hosts.render import render_description
 from wg_office.network.plan import HostPlan, plan
 
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 OWNER = "00000000000000aa"
+UNCONFIRMED = hostscript.APPLIED_UNCONFIRMED
 
 _SETUP = f"""
 set -e

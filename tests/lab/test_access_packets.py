@@ -227,7 +227,7 @@ def test_a_source_that_is_not_the_peers_own_is_dropped(job: Deployment, switched
 
 def source(line: str) -> str:
     """The sender in a line of tcpdump."""
-    return re.findall(r"IP (\d+\.\d+\.\d+\.\d+) > ", line)[0]
+    return str(re.findall(r"IP (\d+\.\d+\.\d+\.\d+) > ", line)[0])
 
 
 def test_devices_see_the_gateway_with_masquerade_and_the_developer_without(job: Deployment, switched: Switched) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def test_lans_own_prefix_does_not_pass_the_tunnel_beside_its_alias(gateway: Load
     gateway.load(policy())
     net = gateway.net
     probes = {
-        f"{peer} to {to}": lambda peer=peer, to=to: net.tcp(peer, to, 443)  # type: ignore[misc]
+        f"{peer} to {to}": partial(net.tcp, peer, to, 443)
         for peer in ("e", "f", "s", "z")
         for to in (DEVICE, OTHER_DEVICE, BEHIND, DEVICE6)
         if peer != "s" or ":" not in to

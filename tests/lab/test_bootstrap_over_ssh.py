@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from first_minute import ANOTHERS, CLONE, LOOPBACK, Machine, Office, listens, until
-from sshd import free_port, new_key
+from first_minute import ANOTHERS, CLONE, Machine, Office, listens, until
+from sshd import LOOPBACK, free_port, new_key
 
 from wg_office.environment.fields import fingerprint
 

@@ -29,7 +29,8 @@ FILE = ENVIRONMENT.replace("rollback_after: 600", f"rollback_after: {ROLLBACK_AF
 def job(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """A deployment without g, and e connected."""
     stack, environment_file = job_stack(tmp_path_factory.mktemp("job"), lab)
-    job = Deployment(lab, stack, environment_file, fresh(lab))
+    fresh(lab)
+    job = Deployment(lab, stack, environment_file)
     job.write(FILE)
     job.up()
     do_by_hand(job)

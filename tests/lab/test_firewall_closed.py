@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_services_of_the_tunnels_address_are_not_open_from_other_interfaces(gate
     Neighbour(net)
     found = net.probe(
         {
-            f"{name} to {to}": lambda name=name, to=to: net.tcp(name, to, 443)  # type: ignore[misc]
+            f"{name} to {to}": partial(net.tcp, name, to, 443)
             for name, to in (("w", "10.70.0.3"), ("w", "fd70::3"), ("d", "10.70.0.3"), ("d", "fd70::3"))
         }
     )

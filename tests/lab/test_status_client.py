@@ -510,8 +510,7 @@ def test_a_key_file_that_is_none_is_wrong_usage(net: Net, key: str, told: str) -
 
 
 def test_without_a_key_and_an_agent_the_remedy_is_named(net: Net) -> None:
-    for variables in ({}, {"SSH_AUTH_SOCK": "/nowhere"}):
-        done = net.status(**variables)
+    for done in (net.status(), net.status(SSH_AUTH_SOCK="/nowhere")):
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         assert "--key FILE" in done.stderr
     with agent(None) as path:

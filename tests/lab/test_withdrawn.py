@@ -11,6 +11,7 @@ import pytest
 from bootunit import boot
 from sandbox import UNCONFIRMED, Office, Sandbox, planned
 
+from wg_office.environment.grants import SiteGrant
 from wg_office.environment.model import Environment
 from wg_office.hosts import hostscript, keys
 from wg_office.reading.load import load
@@ -78,7 +79,9 @@ def test_it_is_on_the_disk_before_anything_is_tried(host: Office) -> None:
 
 def test_a_narrower_grant_keeps_what_both_allow(host: Office) -> None:
     e, f = ENVIRONMENT.developers
-    narrower = f.model_copy(update={"access": (f.access[0].model_copy(update={"ports": f.access[0].ports[:1]}),)})  # type: ignore[union-attr]
+    grant = f.access[0]
+    assert isinstance(grant, SiteGrant)
+    narrower = f.model_copy(update={"access": (grant.model_copy(update={"ports": grant.ports[:1]}),)})
     change = Office(host.sandbox, ENVIRONMENT, planned(ENVIRONMENT.model_copy(update={"developers": (e, narrower)}), "hub"))
     tried(host, change)
     undone(host)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from netaddr import IPAddress, IPNetwork
 
+Protocol = Literal["tcp", "udp", "icmp", "gre"]
 Verdict = Literal["accept", "drop", "reject", "reset", "return"]
 
 
@@ -20,7 +21,7 @@ class Packet:
     way_out: str | None
     source: IPAddress
     destination: IPAddress
-    protocol: Literal["tcp", "udp", "icmp", "gre"]
+    protocol: Protocol
     port: int = 0
     state: Literal["new", "established", "invalid"] = "new"
     syn: bool = True

@@ -228,9 +228,9 @@ table inet office {
 """
 
 
-def with_rules(**rules: str) -> tuple[Asked, Asked, Asked]:
+def with_rules(*, iptables: str = "", nft: str = "") -> tuple[Asked, Asked, Asked]:
     """The article's network with these rules on its hub."""
-    hub = said({"/etc/wireguard/wg0.conf": HUB_CONF}, {"wg0": ["10.70.0.1/16"]}, **rules)  # type: ignore[arg-type]
+    hub = said({"/etc/wireguard/wg0.conf": HUB_CONF}, {"wg0": ["10.70.0.1/16"]}, iptables=iptables, nft=nft)
     return asked("z", hub), *article()[1:]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from firewall_models import Nftables, Packet, Verdict
+from firewall_models import Nftables, Packet, Protocol, Verdict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
@@ -87,9 +87,15 @@ def test_there_and_back_is_the_identity(env: Environment, data: st.DataObject) -
         assert arriving == {known: real for real, known in leaving.items()} == {lan.known_as: lan.cidr for lan in site.aliased}
 
 
+def mapped(rule: str) -> str:
+    found = re.search(r"map \{ (.*) \}", rule)
+    assert found is not None, rule
+    return found[1]
+
+
 def pairs_in(rules: list[str]) -> dict[IPNetwork, IPNetwork]:
     """What is translated to what; the family and the length of both are the same."""
-    pairs = [pair.split(" : ") for rule in rules for pair in re.search(r"map \{ (.*) \}", rule)[1].split(", ")]  # type: ignore[index]
+    pairs = [pair.split(" : ") for rule in rules for pair in mapped(rule).split(", ")]
     found = {IPNetwork(one): IPNetwork(other) for one, other in pairs}
     assert all((one.version, one.prefixlen) == (other.version, other.prefixlen) for one, other in found.items())
     return found
@@ -134,9 +140,9 @@ def test_rules_let_through_exactly_what_the_access_table_says(env: Environment, 
     for source, destination, port in data.draw(st.lists(anyone | aimed | aimed, min_size=4, max_size=12)):
         if any(end in prefix for prefix in hidden for end in (source, destination)) or not meaningful(by_alias, source, destination):
             continue
-        protocol = data.draw(st.sampled_from(["tcp", "udp", "icmp"]))
+        protocol: Protocol = data.draw(st.sampled_from(["tcp", "udp", "icmp"]))
         packet = Packet("", None, source, destination, protocol, port if protocol != "icmp" else 0)
-        verdicts = [judges[host].decide(seen_at(env, packet, host, *ways)) for host, *ways in way(by_alias, packet)]
+        verdicts = [judges[host].decide(seen_at(env, packet, host, came, goes)) for host, came, goes in way(by_alias, packet)]
         allowed = any(item.allows(packet.source, packet.destination, packet.protocol, packet.port) for item in granted)
         assert ({*verdicts} == {"accept"}) == allowed, (packet, verdicts)
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from netaddr import IPAddress, IPNetwork
+from surely import gateway, lan_of, ssh_of
 from test_render import environment, keys_of
 
 from wg_office.environment.fields import Endpoint
 from wg_office.environment.grants import HostGrant, PortRange
-from wg_office.environment.model import Developer, Environment, Gateway
+from wg_office.environment.model import Developer, Environment
 from wg_office.hosts.changes import admits, disruptions, severs, way, what_developers_lose
 from wg_office.hosts.description import Description, read
 from wg_office.hosts.keys import names, private_key
@@ -42,9 +43,8 @@ def new_key_of(name: str) -> Keys:
 
 def over_the_tunnel(env: Environment) -> Environment:
     """Gateway c behind the hub."""
-    gateway = env.peer("c")
-    assert isinstance(gateway, Gateway)
-    behind = gateway.model_copy(update={"ssh": gateway.ssh.model_copy(update={"host": str(gateway.address), "via": "hub"})})
+    c = gateway(env, "c")
+    behind = c.model_copy(update={"ssh": ssh_of(c).model_copy(update={"host": str(c.address), "via": "hub"})})
     gateways = [behind if each.name == "c" else each for each in env.gateways]
     return env.model_copy(update={"gateways": tuple(gateways)})
 
@@ -116,7 +116,7 @@ def without_e() -> Environment:
 
 
 def another_prefix() -> Environment:
-    lan = ARTICLE.gateways[1].lan.model_copy(update={"cidr": IPNetwork("192.168.200.0/23")})
+    lan = lan_of(ARTICLE.gateways[1]).model_copy(update={"cidr": IPNetwork("192.168.200.0/23")})
     return moved(lan=lan)
 
 

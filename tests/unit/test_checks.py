@@ -6,6 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
+from surely import lan_of, unread
 
 from wg_office.environment.model import Developer, Environment, Gateway, Group, Hub, Network
 from wg_office.reading.checks import check, free_addresses, ssh_endpoints
@@ -33,12 +34,13 @@ def test_three_hundred_developers_have_no_findings() -> None:
 
 
 def test_checks_do_not_stumble_over_parts_that_could_not_be_read() -> None:
-    nothing = Environment.model_construct(
-        network=Network.model_construct(),
-        hub=Hub.model_construct(),
-        gateways=(Gateway.model_construct(), *DEV.gateways),
-        developers=(Developer.model_construct(), *DEV.developers),
-        groups={"broken": Group.model_construct()},
+    nothing = unread(
+        Environment,
+        network=unread(Network),
+        hub=unread(Hub),
+        gateways=(unread(Gateway), *DEV.gateways),
+        developers=(unread(Developer), *DEV.developers),
+        groups={"broken": unread(Group)},
     )
     assert check(nothing) == []
     assert list(free_addresses(nothing)) == []
@@ -103,7 +105,7 @@ PREFIXES = st.builds(lambda value, length: IPNetwork((value, length), version=4)
 def test_lans_that_share_an_address_are_found(one: IPNetwork, other: IPNetwork) -> None:
     a, c = DEV.gateways
     gateways = tuple(
-        gateway.model_copy(update={"lan": gateway.lan.model_copy(update={"cidr": cidr})}) for gateway, cidr in ((a, one), (c, other))
+        gateway.model_copy(update={"lan": lan_of(gateway).model_copy(update={"cidr": cidr})}) for gateway, cidr in ((a, one), (c, other))
     )
     found = [finding for finding in check(DEV.model_copy(update={"gateways": gateways})) if "overlaps the LAN" in finding.message]
     assert bool(found) == (one.ip in other or other.ip in one)

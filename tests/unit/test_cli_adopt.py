@@ -15,7 +15,7 @@ from wg_office.adopt.network import Asked, network_of
 from wg_office.adopt.units import tunnels
 from wg_office.asking.said import parse_said
 from wg_office.commands.cli import app
-from wg_office.environment.model import Ssh
+from wg_office.environment.model import Site, Ssh
 from wg_office.hosts.hostscript import HOSTSIDE, found_command, found_script
 from wg_office.reading.load import load
 
@@ -108,7 +108,8 @@ def test_hosts_are_told_to_be_freed_of_what_is_there_before_the_up(network: Netw
 def running(name: str, address: str) -> str:
     """A gateway whose tunnel runs, as wg-quick makes it."""
     conf = gateway_conf(name, {"a": "10.70.0.2", "c": "10.70.0.3"}[name])
-    runs = f"wg0\t{private(name)}\t{public(name)}\t40000\toff\nwg0\t{public('z')}\t{shared(name)}\t203.0.113.10:51820\t10.70.0.0/16\t0\t0\t0\t25\n"
+    runs = f"wg0\t{private(name)}\t{public(name)}\t40000\toff\n"
+    runs += f"wg0\t{public('z')}\t{shared(name)}\t203.0.113.10:51820\t10.70.0.0/16\t0\t0\t0\t25\n"
     return said({"/etc/wireguard/wg0.conf": conf}, {"eth0": [f"{address}/24"]}, wg=runs)
 
 
@@ -117,7 +118,8 @@ def test_a_tunnel_that_runs_by_wg_quick_is_taken_over_as_it_is_and_nothing_is_ty
     commands = json.loads(network.adopt(network.host(HUB), "--json", **gateways).output)["commands"]
     assert len([each for each in commands if "systemctl disable --now wg-quick@wg0" in each]) == 2, "c and the hub do not run"
     env = load(network.out, require_host_keys=False)
-    assert {each.name: each.takes_over for each in (env.hub, *env.gateways)} == {"z": None, "a": "wg-quick", "c": None}
+    hosts: tuple[Site, ...] = (env.hub, *env.gateways)
+    assert {each.name: each.takes_over for each in hosts} == {"z": None, "a": "wg-quick", "c": None}
 
 
 def test_where_all_tunnels_run_by_wg_quick_the_up_is_all_and_no_session_ends(network: Network) -> None:

@@ -6,13 +6,14 @@ import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pytest
+from surely import ssh_of
 
 from wg_office.asking import dial, status
 from wg_office.asking.dial import LONGEST_ANSWER, NoLogin, read_hosts
@@ -86,8 +87,18 @@ def loop_in_a_thread() -> Iterator[asyncio.AbstractEventLoop]:
     try:
         yield loop
     finally:
+        asyncio.run_coroutine_threadsafe(end_all_tasks(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()
+
+
+async def end_all_tasks() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 @pytest.fixture
@@ -96,8 +107,10 @@ def serve() -> Iterator[Callable[..., int]]:
     with ExitStack() as stack:
         loop = stack.enter_context(loop_in_a_thread())
         trusted = asyncssh.import_authorized_keys(OPERATOR.export_public_key().decode())
+        servers: list[asyncssh.SSHAcceptor] = []
+        connections: list[asyncssh.SSHServerConnection] = []
 
-        async def listen(behave: Behaviour, forwarding: type[asyncssh.SSHServer]) -> int:
+        async def listen(behave: Behaviour, forwarding: "type[Forwarding]") -> int:
             server = await asyncssh.listen(
                 LOOPBACK,
                 0,
@@ -105,17 +118,34 @@ def serve() -> Iterator[Callable[..., int]]:
                 authorized_client_keys=trusted,
                 process_factory=behave,
                 encoding=None,
-                server_factory=forwarding,
+                server_factory=lambda: forwarding(connections),
             )
+            servers.append(server)
             return int(server.get_port())
 
-        def start(behave: Behaviour, forwarding: type[asyncssh.SSHServer] | None = None) -> int:
+        async def close() -> None:
+            for server in servers:
+                server.close()
+            for connection in connections:
+                connection.abort()
+            await asyncio.gather(*(server.wait_closed() for server in servers), *(each.wait_closed() for each in connections))
+
+        def start(behave: Behaviour, forwarding: "type[Forwarding] | None" = None) -> int:
             return asyncio.run_coroutine_threadsafe(listen(behave, forwarding or Forwarding), loop).result(20)
 
         yield start
+        asyncio.run_coroutine_threadsafe(close(), loop).result(20)
 
 
 class Forwarding(asyncssh.SSHServer):
+    """Notes its connection, to be closed after the test."""
+
+    def __init__(self, connections: list[asyncssh.SSHServerConnection]) -> None:
+        self.connections = connections
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self.connections.append(conn)
+
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
         return True
 
@@ -123,7 +153,7 @@ class Forwarding(asyncssh.SSHServer):
 @contextmanager
 def raw_server(behave: Callable[[socket.socket], None]) -> Iterator[int]:
     """A port that accepts, and then does this with each connection."""
-    with socket.create_server((LOOPBACK, 0)) as server:
+    with socket.create_server((LOOPBACK, 0)) as server, ExitStack() as connections:
 
         def accept() -> None:
             while True:
@@ -131,13 +161,24 @@ def raw_server(behave: Callable[[socket.socket], None]) -> Iterator[int]:
                     connection, _ = server.accept()
                 except OSError:
                     return
-                threading.Thread(target=behave, args=(connection,), daemon=True).start()
+                talk = threading.Thread(target=behave, args=(connection,), daemon=True)
+                connections.callback(end, connection, talk)
+                talk.start()
 
-        threading.Thread(target=accept, daemon=True).start()
+        waits = threading.Thread(target=accept, daemon=True)
+        waits.start()
         try:
             yield server.getsockname()[1]
         finally:
             server.shutdown(socket.SHUT_RDWR)
+            waits.join()
+
+
+def end(connection: socket.socket, talk: threading.Thread) -> None:
+    with connection:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        talk.join()
 
 
 @pytest.fixture
@@ -238,7 +279,7 @@ def test_who_is_behind_a_silent_hub_is_a_row_too(tmp_path: Path, key: Path, serv
     assert [host.state for host in hosts.values()] == [Kind.UNREACHABLE] * 2
 
 
-def test_hub_and_gateway_are_reached_through_one_connection_to_a_jump(tmp_path: Path, key: Path, serve: Callable[[Behaviour], int]) -> None:
+def test_hub_and_gateway_are_reached_through_one_connection_to_a_jump(tmp_path: Path, key: Path, serve: Callable[..., int]) -> None:
     env = office(tmp_path, serve(says(WELL)), serve(says(WELL)))
     asks: list[str] = []
 
@@ -247,10 +288,10 @@ def test_hub_and_gateway_are_reached_through_one_connection_to_a_jump(tmp_path: 
             asks.append(f"{dest_host}:{dest_port}")
             return True
 
-    jump = Ssh(host=LOOPBACK, port=serve(stays_silent, Counting), host_key=env.hub.ssh.host_key)
+    jump = Ssh(host=LOOPBACK, port=serve(stays_silent, Counting), host_key=ssh_of(env.hub).host_key)
     hosts = asked(behind(env, jump), key)
     assert {name: host.report is not None for name, host in hosts.items()} == {"z": True, "a": True}
-    assert sorted(asks) == sorted(f"{LOOPBACK}:{port}" for port in (env.hub.ssh.port, env.gateways[0].ssh.port))
+    assert sorted(asks) == sorted(f"{LOOPBACK}:{port}" for port in (ssh_of(env.hub).port, ssh_of(env.gateways[0]).port))
 
 
 def test_a_jump_with_another_key_is_the_row_of_who_is_behind_it(tmp_path: Path, key: Path, serve: Callable[[Behaviour], int]) -> None:

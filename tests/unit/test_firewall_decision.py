@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from firewall_models import Nftables, Packet, Verdict
+from firewall_models import Nftables, Packet, Protocol, Verdict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from netaddr import IPAddress
@@ -109,7 +109,10 @@ def offices(draw: st.DrawFn) -> Environment:
     network = {"cidr": "10.70.0.0/16"} | draw(st.sampled_from([{}, {"cidr6": "fd70::/64"}]))
     # The last of the sites, where there are four, is the hub's own.
     at_hub, offices = sites[3:], sites[:3]
-    granted = lambda *names: draw(st.lists(grants(*names), max_size=3))  # noqa: E731
+
+    def granted(*names: tuple[str, ...]) -> list[Any]:
+        return draw(st.lists(grants(*names), max_size=3))
+
     gateways = [
         {
             "name": f"gw-{site}",
@@ -152,7 +155,7 @@ def offices(draw: st.DrawFn) -> Environment:
 def senders(env: Environment) -> list[IPAddress]:
     """Whoever can send something: peers, devices in the LANs, and an address that belongs to nobody."""
     addresses = [peer.address for peer in env.peers] + [IPAddress("10.70.9.9")]
-    addresses += [env.address6_of(peer) for peer in env.peers] if env.network.cidr6 is not None else []
+    addresses += [address for peer in env.peers if (address := env.address6_of(peer)) is not None]
     return addresses + [
         prefix[number] for site in env.sites for prefix in site.prefixes for number in (1, 2, 9, 10, 130, 77) if number < prefix.size
     ]
@@ -170,7 +173,8 @@ def way(env: Environment, packet: Packet) -> Iterator[tuple[str, str, str | None
     """The hosts that judge the packet, with the interfaces it comes in and goes out by."""
     source, destination = packet.source, packet.destination
     start, end = site_at(env, source), site_at(env, destination)
-    at_host = next((peer for peer in (env.hub, *env.gateways) if destination in (peer.address, env.address6_of(peer))), None)
+    hosts: tuple[Site, ...] = (env.hub, *env.gateways)
+    at_host = next((peer for peer in hosts if destination in (peer.address, env.address6_of(peer))), None)
     if start is not None:
         yield start.name, "lan", "wg0"
     if source not in (env.hub.address, env.address6_of(env.hub)) and start is not env.hub:
@@ -221,9 +225,9 @@ def meetings(draw: st.DrawFn, of: st.SearchStrategy[Environment] | None = None) 
     packets = []
     for source, destination, port in draw(st.lists(anyone | aimed | aimed | aimed, min_size=6, max_size=20)):
         if meaningful(env, source, destination):
-            protocol = draw(st.sampled_from(["tcp", "tcp", "udp", "icmp", "gre"]))
+            protocol: Protocol = draw(st.sampled_from(["tcp", "tcp", "udp", "icmp", "gre"]))
             port, when = port if protocol in ("tcp", "udp") else 0, draw(st.sampled_from(TIMES))
-            packets.append(Packet("", None, source, destination, protocol, port, at=when))  # type: ignore[arg-type]
+            packets.append(Packet("", None, source, destination, protocol, port, at=when))
     return env, packets
 
 
@@ -258,7 +262,7 @@ def test_rules_let_through_exactly_what_the_access_table_says(meeting: tuple[Env
     env, packets = meeting
     table, policies = permissions(env), reach_of(env).policies
     for packet in packets:
-        verdicts = {host: by_nftables(policies[host], at(packet, *ways)) for host, *ways in way(env, packet)}
+        verdicts = {host: by_nftables(policies[host], at(packet, came, goes)) for host, came, goes in way(env, packet)}
         assert (set(verdicts.values()) == {"accept"}) == in_table(table, packet), (packet, verdicts)
         # The hub refuses aloud what comes out of the tunnel, gateways are silent.
         aloud = site_at(env, packet.source) is not env.hub
@@ -266,7 +270,7 @@ def test_rules_let_through_exactly_what_the_access_table_says(meeting: tuple[Env
         assert all(verdict in ("accept", refusals[host]) for host, verdict in verdicts.items()), (packet, verdicts)
         if in_table(table, packet, ever=True):
             known = replace(packet, state="established", syn=False)
-            verdicts = {host: by_nftables(policies[host], at(known, *ways)) for host, *ways in way(env, packet)}
+            verdicts = {host: by_nftables(policies[host], at(known, came, goes)) for host, came, goes in way(env, packet)}
             assert (set(verdicts.values()) == {"accept"}) == in_table(table, packet), ("an open connection", packet, verdicts)
 
 
@@ -277,12 +281,15 @@ def test_connections_that_may_stay_are_those_that_may_be_opened(meeting: tuple[E
     policies = reach_of(env).policies
     for host, policy in policies.items():
         met = [
-            (packet, ways) for packet in packets for met_by, *ways in way(env, packet) if met_by == host and carried(policy, packet, *ways)
+            at(packet, came, goes)
+            for packet in packets
+            for met_by, came, goes in way(env, packet)
+            if met_by == host and carried(policy, packet, came, goes)
         ]
-        opened = [by_nftables(policy, at(packet, *ways)) == "accept" for packet, ways in met]
+        opened = [by_nftables(policy, packet) == "accept" for packet in met]
         ended: set[int] = set()
         for when in TIMES:
-            then = [(number, packet) for number, (packet, _) in enumerate(met) if packet.at == when]
+            then = [(number, packet) for number, packet in enumerate(met) if packet.at == when]
             ended |= _ended(flows.render(policy), [tracked(packet, number) for number, packet in then], when) if then else set()
         assert [number not in ended for number in range(len(met))] == opened, (host, met)
 

@@ -4,6 +4,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from surely import router_of, ssh_of
 
 from wg_office.environment.faults import Fault, Faults, Unreadable
 from wg_office.reading.load import inspect, load
@@ -57,7 +58,7 @@ def test_the_shipped_environments_use_each_firewall_and_each_return_path() -> No
     gateways = [gateway for environment in environments for gateway in environment.gateways]
     assert {gateway.firewall for gateway in gateways} == {"nftables", "iptables", "firewalld"}
     assert {gateway.return_path for gateway in gateways} == {"static-route", "masquerade"}
-    assert any(gateway.router and gateway.router.ssh for gateway in gateways)
+    assert any(gateway.router_ssh for gateway in gateways)
     assert any(gateway.devices for gateway in gateways)
 
 
@@ -87,13 +88,13 @@ def test_digits_with_colons_are_text_and_not_sexagesimal(tmp_path: Path) -> None
 
 def test_a_leading_zero_does_not_make_a_number_octal(tmp_path: Path) -> None:
     environment = load(write(tmp_path, OFFICE.replace("host: 198.51.100.7", "port: 0022, host: 198.51.100.7")))
-    assert environment.gateways[0].ssh.port == 22
+    assert ssh_of(environment.gateways[0]).port == 22
 
 
 def test_anchors_and_merges_work(tmp_path: Path) -> None:
     text = OFFICE.replace("ssh: {host: 203", "ssh: &ssh {port: 2222, host: 203")
     text = text.replace(f"ssh: {{host: 198.51.100.7, host_key: {KEY}}}", "ssh:\n      <<: *ssh\n      host: 198.51.100.7")
-    ssh = load(write(tmp_path, text)).gateways[0].ssh
+    ssh = ssh_of(load(write(tmp_path, text)).gateways[0])
     assert (ssh.host, ssh.port, ssh.host_key) == ("198.51.100.7", 2222, KEY)
 
 
@@ -190,7 +191,7 @@ def test_known_hosts_is_found_beside_the_environment_file(tmp_path: Path, monkey
     file = write(tmp_path, without_keys("keys"))
     monkeypatch.chdir("/")
     environment = load(file)
-    assert [environment.hub.ssh.host_key, environment.gateways[0].ssh.host_key] == [KEY, KEY]
+    assert [ssh_of(environment.hub).host_key, ssh_of(environment.gateways[0]).host_key] == [KEY, KEY]
 
 
 def test_a_key_in_the_environment_file_wins_over_known_hosts(tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_a_key_in_the_environment_file_wins_over_known_hosts(tmp_path: Path) -> 
     (tmp_path / "keys").write_text(f"203.0.113.10 {other}\n[198.51.100.7]:2222 {other}\n")
     text = without_keys("keys").replace("{host: 203.0.113.10", f"{{host_key: {KEY}, host: 203.0.113.10")
     environment = load(write(tmp_path, text))
-    assert [environment.hub.ssh.host_key, environment.gateways[0].ssh.host_key] == [KEY, other]
+    assert [ssh_of(environment.hub).host_key, ssh_of(environment.gateways[0]).host_key] == [KEY, other]
 
 
 def test_routers_and_devices_get_their_keys_as_well(tmp_path: Path) -> None:
@@ -209,9 +210,7 @@ def test_routers_and_devices_get_their_keys_as_well(tmp_path: Path) -> None:
         "    devices: [{name: d, address: 192.168.200.244, ssh: {host: 192.0.2.2}}]\n",
     )
     gateway = load(write(tmp_path, text)).gateways[0]
-    assert gateway.router is not None
-    assert gateway.router.ssh is not None
-    assert [gateway.router.ssh.host_key, gateway.devices[0].ssh.host_key] == [KEY, KEY]
+    assert [ssh_of(router_of(gateway)).host_key, gateway.devices[0].ssh.host_key] == [KEY, KEY]
 
 
 def test_without_required_host_keys_a_missing_known_hosts_is_no_fault(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from surely import ssh_of
 
 from wg_office.reading.load import inspect, load
 from wg_office.reading.new import Answers, free_vpn, new_environment
@@ -47,8 +48,9 @@ def test_answers_arrive_where_they_belong(tmp_path: Path) -> None:
     env = load(
         written(tmp_path, replace(PLAIN, gateway_ssh="ops@[2001:db8::7]:2222", endpoint="203.0.113.10:443")), require_host_keys=False
     )
-    assert (env.hub.endpoint.port, env.hub.ssh.host) == (443, "203.0.113.10")
-    assert (env.gateways[0].ssh.host, env.gateways[0].ssh.port, env.gateways[0].ssh.user) == ("2001:db8::7", 2222, "ops")
+    assert (env.hub.endpoint.port, ssh_of(env.hub).host) == (443, "203.0.113.10")
+    ssh = ssh_of(env.gateways[0])
+    assert (ssh.host, ssh.port, ssh.user) == ("2001:db8::7", 2222, "ops")
     assert env.known_hosts == "office.known_hosts"
 
 

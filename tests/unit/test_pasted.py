@@ -283,7 +283,7 @@ def test_what_the_stack_notes_is_read_back_and_holds_no_key() -> None:
     noted = json.loads(json.dumps(asdict(stands(made(environment("aliases"))))))
     assert to_be_pasted(made(environment("aliases")), stands(made(environment("aliases"))), held(noted)) is None
     assert str(KEYS.private_key) not in str(noted)
-    assert KEYS.preshared_key not in str(noted)
+    assert str(KEYS.preshared_key) not in str(noted)
 
 
 def test_what_another_version_has_noted_is_nothing() -> None:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
+from surely import lan_address_of, lan_of
 from test_render import description, environment, host_of, keys_of
 
-from wg_office.environment.model import Environment, Gateway
+from wg_office.environment.model import Environment, Site
 from wg_office.network.access import Permission, permissions
 from wg_office.network.instructions import by_hand
 from wg_office.network.plan import HostPlan, Tunnel, plan
@@ -107,7 +108,7 @@ def takers(tunnel: Tunnel, address: IPAddress) -> list[str]:
     return [peer.name for peer in tunnel.peers if any(address in prefix for prefix in peer.allowed_ips)]
 
 
-def known_ways(env: Environment, plans: dict[str, HostPlan], gateway: Gateway, target: IPAddress) -> list[str]:
+def known_ways(env: Environment, plans: dict[str, HostPlan], gateway: Site, target: IPAddress) -> list[str]:
     """Everything that brings the target's answers back to the gateway."""
     policy = plans[gateway.name].policy
     assert policy is not None
@@ -116,7 +117,7 @@ def known_ways(env: Environment, plans: dict[str, HostPlan], gateway: Gateway, t
     ways += [name for name in setters if name in plans and plans[name].routes]
     # Where devices know the way back by the program, the instruction is for the others.
     told = [] if any(device.address == target for device in gateway.devices) else by_hand(env)
-    return ways + [text for text in told if text == f"ip route replace {env.network.cidr} via {gateway.lan.address}"]
+    return ways + [text for text in told if text == f"ip route replace {env.network.cidr} via {lan_address_of(gateway)}"]
 
 
 # --- one way there, one way back -------------------------------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ def test_whoever_may_enter_a_lan_has_exactly_one_way_there(data: dict[str, Any])
     for item, developer, target in to_lans(env):
         gateway = env.gateway_of(item.destination.name)
         assert takers(hub, target) == [gateway.name]
-        assert [prefix for prefix in hub.routes if target in prefix] == [gateway.lan.cidr]
+        assert [prefix for prefix in hub.routes if target in prefix] == [lan_of(gateway).cidr]
         assert not any(target in prefix for prefix in tunnel_of(plans[gateway.name]).routes), "the gateway sends it into its LAN"
         for profile in profiles(env, next(each for each in env.clients if each.address == developer)):
             if profile.site != gateway.site:
@@ -158,7 +159,7 @@ def test_routes_back_lead_from_the_vpn_and_linked_lans_to_the_gateways_address_i
     for gateway in env.gateways:
         for host in plans.values():
             if host.name in (f"{gateway.name}-router", *(device.name for device in gateway.devices)):
-                assert {route.via for route in host.routes} == {gateway.lan.address}
+                assert {route.via for route in host.routes} == {lan_address_of(gateway)}
                 linked = tunnel_of(plans[gateway.name]).routes
                 assert [route.destination for route in host.routes] == [env.network.cidr, *linked]
 
@@ -171,11 +172,11 @@ def test_linked_lans_reach_each_other_through_both_gateways(data: dict[str, Any]
     for link in env.links:
         opener, reached = env.gateway_of(link.from_), env.gateway_of(link.to)
         for here, there in ((opener, reached), (reached, opener)):
-            if here.retired:
+            if not here.is_active:
                 continue
             tunnel = tunnel_of(plans[here.name])
-            assert (there.lan.cidr in tunnel.routes) != there.retired
-            assert takers(tunnel, there.lan.address) == ([] if there.retired else [env.hub.name])
+            assert (lan_of(there).cidr in tunnel.routes) is there.is_active
+            assert takers(tunnel, lan_address_of(there)) == ([env.hub.name] if there.is_active else [])
 
 
 # --- AllowedIPs ------------------------------------------------------------------------------------------------------------------------
@@ -197,7 +198,7 @@ def test_the_hubs_peers_are_everybody_else_and_a_gateways_only_peer_is_the_hub(d
     env = office(data)
     keepalive = env.network.keepalive
     peers = tunnel_of(host_of(env, env.hub.name)).peers
-    assert [peer.name for peer in peers] == [each.name for each in (*env.gateways, *env.developers)]
+    assert [peer.name for peer in peers] == [*(each.name for each in env.gateways), *(each.name for each in env.developers)]
     assert all(peer.endpoint is None and peer.keepalive is None and peer.psk_of == peer.name for peer in peers)
     for gateway in env.active_gateways:
         tunnel = tunnel_of(host_of(env, gateway.name))
@@ -214,8 +215,8 @@ def test_a_retired_gateways_lan_is_nowhere(data: dict[str, Any]) -> None:
         for host in plan(env):
             assert gateway.name != host.name, "the host itself is taken down"
             if host.tunnel is not None:
-                assert gateway.lan.cidr not in host.tunnel.routes
-                assert takers(host.tunnel, gateway.lan.address) == []
+                assert lan_of(gateway).cidr not in host.tunnel.routes
+                assert takers(host.tunnel, lan_address_of(gateway)) == []
 
 
 # --- what a change touches -------------------------------------------------------------------------------------------------------------

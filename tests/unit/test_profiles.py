@@ -15,6 +15,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from netaddr import IPNetwork
+from surely import client
 
 from wg_office.environment.model import Environment
 from wg_office.people.profiles import (
@@ -56,7 +57,7 @@ def rendered(env: Environment) -> dict[str, str]:
 
 
 def profile_of(env: Environment, developer: str, kind: str) -> Profile:
-    return next(p for p in profiles(env, env.peer(developer)) if p.kind == kind)  # type: ignore[arg-type]
+    return next(p for p in profiles(env, client(env, developer)) if p.kind == kind)
 
 
 def settings(text: str) -> list[tuple[str, str]]:

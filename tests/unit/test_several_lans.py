@@ -15,7 +15,7 @@ from wg_office.network.access import FirewallPolicy, Permission, permissions, re
 from wg_office.network.enforced import enforced
 from wg_office.network.extent import both, extent, less
 from wg_office.network.instructions import LONGEST, by_hand
-from wg_office.network.plan import HostPlan, Tunnel, plan, router_routes, way_back_routes
+from wg_office.network.plan import HostPlan, Route, Tunnel, plan, router_routes, way_back_routes
 from wg_office.people.profiles import AT, EVERYDAY, profiles
 from wg_office.reading.checks import check
 from wg_office.reading.load import load
@@ -93,7 +93,7 @@ def test_each_grants_answers_have_exactly_one_way_back(env: Environment) -> None
             assert (len(masked), len(routed)) == (int(site.masquerades(lan)), int(asked))
 
 
-def known_routes(site: Site, lan: Lan, policy: FirewallPolicy) -> list[object]:
+def known_routes(site: Site, lan: Lan, policy: FirewallPolicy) -> list[Route]:
     """What the LAN's own router is asked to know; a router behind which it lies, of the LAN in which that one stands."""
     by = site.around(lan.router) if lan.router is not None else None
     return list(way_back_routes(site, lan, policy, by))

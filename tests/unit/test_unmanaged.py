@@ -61,8 +61,8 @@ def test_without_the_gateways_rules_exactly_what_the_access_table_says_passes(me
     policies = reach_of(env).policies
     nobodys = {gateway.name for gateway in env.gateways if not gateway.is_managed}
     for packet in packets:
-        judges = [(host, *ways) for host, *ways in way(env, packet) if host not in nobodys]
-        verdicts = {host: by_nftables(policies[host], at(packet, *ways)) for host, *ways in judges}
+        judges = [judge for judge in way(env, packet) if judge[0] not in nobodys]
+        verdicts = {host: by_nftables(policies[host], at(packet, came, goes)) for host, came, goes in judges}
         # What the hub itself sends to such a gateway nobody judges; the table says so.
         if verdicts:
             assert (set(verdicts.values()) == {"accept"}) == in_table(permissions(env), packet), (packet, verdicts)

@@ -117,14 +117,19 @@ class _Operator:
                 self._agent = await asyncssh.connect_agent()
                 self.keys = list(await self._agent.get_keys())
         except (OSError, ValueError):
+            await self._hang_up()
             raise NoLogin(
                 "there is no SSH agent that answers: start one and `ssh-add` the operator's key, or give its file with --key FILE"
             ) from None
         if not self.keys:
+            await self._hang_up()
             raise NoLogin("the SSH agent holds no key: `ssh-add` one, or give --key FILE")
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
         if self._agent is not None:
             self._agent.close()
             await self._agent.wait_closed()

@@ -63,9 +63,9 @@ def scripts() -> Scripts:
 
 
 _PARTS = """
-    10-head 11-generation 20-settings 21-routes 22-tunnel 23-found-tunnel 30-firewall-load 31-host-rules 32-withdrawn 33-ended 34-revoked 35-firewall
-    36-firewalld 37-foreign-rules 40-differences 50-lock 51-fit 52-stage 53-others 54-apply 55-files 56-rollback 60-keys 61-remove
-    62-status 90-main
+    10-head 11-generation 20-settings 21-routes 22-tunnel 23-found-tunnel 30-firewall-load 31-host-rules 32-withdrawn 33-ended 34-revoked
+    35-firewall 36-firewalld 37-foreign-rules 40-differences 50-lock 51-fit 52-stage 53-others 54-apply 55-files 56-rollback 60-keys
+    61-remove 62-status 90-main
 """
 """Named, and not what the folder holds: a build takes files along that an earlier one has left, and an old part must not come to hosts."""
 
