@@ -11,6 +11,7 @@ from deployment import (
     CLONE,
     ENVIRONMENT,
     HOSTS,
+    TUNNEL_HOSTS,
     VPN,
     B,
     D,
@@ -25,8 +26,9 @@ from pings import lost, pinging
 
 from lab import Lab
 
-FIREWALLS = ["nftables", pytest.param("iptables", marks=pytest.mark.matrix)]
-"""Of hub and gateways. Earlier versions had iptables judge, and this one does not."""
+FIREWALLS = ["nftables", *(pytest.param(name, marks=pytest.mark.matrix) for name in ("iptables", "firewalld"))]
+"""Of hub and gateways. Earlier versions had iptables and firewalld judge, and this one has neither."""
+FIREWALLD = "systemctl enable --now firewalld && until firewall-cmd -q --state; do sleep 0.5; done"
 
 
 @pytest.fixture(params=LANDINGS)
@@ -39,6 +41,9 @@ def earlier(request: pytest.FixtureRequest) -> str:
 def before(lab: Lab, tmp_path: Path, earlier: str, request: pytest.FixtureRequest) -> Deployment:
     """What an earlier version made of the lab's hosts, from fresh ones, and e connected."""
     fresh(lab)
+    if request.param == "firewalld":
+        for host in TUNNEL_HOSTS:
+            lab.exec(host, ["timeout", "120", "sh", "-c", FIREWALLD])
     untouched = looks(lab)
     stack, environment_file = job_stack(tmp_path / "job", lab)
     (stack.folder / "__main__.py").unlink()
