@@ -32,6 +32,14 @@ def variables(places: Places, selection: Selection, environment: Mapping[str, st
     return {"PATH": _path(ours, environment), **values}
 
 
+def apart(places: Places, selection: Selection, environment: Mapping[str, str]) -> dict[str, str]:
+    """A whole environment for a stack of its own: nothing of the user's reaches it but, where `pulumi` is theirs, its plugins."""
+    inherited = {name: value for name, value in environment.items() if not name.startswith(("PULUMI_", "SSH_"))}
+    home = environment.get("PULUMI_HOME", "")
+    theirs = selection.source == Source.SYSTEM.value and home not in ("", str(places.pulumi_home))
+    return {**inherited, **({"PULUMI_HOME": home} if theirs else {}), **variables(places, selection, inherited)}
+
+
 def _path(first: list[Path], environment: Mapping[str, str]) -> str:
     front = [str(entry) for entry in first]
     rest = [entry for entry in environment.get("PATH", "").split(os.pathsep) if entry and entry not in front]

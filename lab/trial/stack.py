@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
-from toolchain.environment import variables
+from toolchain.environment import apart
 from toolchain.install import read_selection
 from toolchain.places import here
 
@@ -118,5 +118,4 @@ def tools() -> dict[str, str]:
     selection = read_selection(places)
     if selection is None:
         raise LabError("Pulumi is not in place: run `make toolchain` first.")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "SSH_"))}
-    return {**inherited, **variables(places, selection, inherited)}
+    return apart(places, selection, os.environ)

@@ -11,7 +11,7 @@ from sshd import Sshd, running_sshd
 from stacks import Stack, StackFactory
 
 from toolchain.choose import Source
-from toolchain.environment import variables
+from toolchain.environment import apart
 from toolchain.install import Selection, place_stand_ins, read_selection
 from toolchain.places import Places, here
 
@@ -26,17 +26,10 @@ def selected() -> Selection:
     return selection
 
 
-def inherited() -> dict[str, str]:
-    """This process's environment: an agent, proxies or a stack of the user's must not reach the tests."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "SSH_"))}
-
-
 @pytest.fixture(scope="session")
 def toolchain_environment() -> dict[str, str]:
-    """The environment in which `pulumi` works: the toolchain in use. A `pulumi` on PATH has its plugins in its user's own PULUMI_HOME."""
-    home = os.environ.get("PULUMI_HOME", "")
-    users = {"PULUMI_HOME": home} if home and Path(home) != here().pulumi_home else {}
-    return {**inherited(), **users, **variables(here(), selected(), inherited())}
+    """The environment in which `pulumi` works: the toolchain in use."""
+    return apart(here(), selected(), os.environ)
 
 
 class Apart(Places):
@@ -53,7 +46,7 @@ def stand_in_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     """The environment in which the stand-ins are used, whichever toolchain is."""
     places = Apart(CLONE, tmp_path_factory.mktemp("stand-ins"))
     place_stand_ins(places, Path(selected().cli).resolve())
-    return {**inherited(), **variables(places, replace(selected(), source=Source.BUILD.value), inherited())}
+    return apart(places, replace(selected(), source=Source.BUILD.value), os.environ)
 
 
 @pytest.fixture

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from lab.errors import LabError
-from lab.trial.stack import Stack
+from lab.trial import stack as stack_of_a_try
+from lab.trial.stack import Stack, tools
+from toolchain.choose import Source
+from toolchain.install import Selection
 
 PULUMI = """#!/bin/bash
 case $1 in
@@ -89,3 +92,18 @@ def test_an_interruption_while_pulumi_starts_leaves_it_not_at_work(
 def test_where_pulumi_fails_its_own_words_say_why(stack: Stack) -> None:
     with pytest.raises(LabError, match=r"`pulumi fail` failed on the machines of the try, and said:\nwhat is wrong"):
         stack.pulumi("fail")
+
+
+@pytest.mark.parametrize(("source", "kept"), [(Source.SYSTEM, True), (Source.BUILD, False)])
+def test_a_pulumi_on_path_keeps_its_users_plugins_and_nothing_else_of_the_users(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: Source, kept: bool
+) -> None:
+    monkeypatch.setattr(stack_of_a_try, "read_selection", lambda _: Selection(source.value, "3.259.0", "pulumi", "a test"))
+    users = str(tmp_path / "plugins-of-the-users")
+    for name, value in {"PULUMI_HOME": users, "PULUMI_STACK": "office", "PULUMI_BACKEND_URL": "s3://office", "SSH_AUTH_SOCK": "/a"}.items():
+        monkeypatch.setenv(name, value)
+    given = tools()
+    assert (given.get("PULUMI_HOME") == users) is kept
+    assert "PULUMI_STACK" not in given
+    assert "SSH_AUTH_SOCK" not in given
+    assert given["PULUMI_BACKEND_URL"].startswith("file://")
