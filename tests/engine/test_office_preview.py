@@ -516,6 +516,7 @@ def stalling(tmp_path: Path) -> Iterator[Sshd]:
 
 WITHOUT_LIMITS = """\
 #!/bin/sh
+: >{started}
 exec {python} -I -c '
 import sys
 sys.argv = ["plugin_command", *sys.argv[1:]]
@@ -534,24 +535,28 @@ plugin_command.main()
 """The stand-in, with no more limits than the official plugin has once there is a TCP connection."""
 
 
-@pytest.fixture
-def impatient(office: OfficeFactory, tmp_path: Path) -> OfficeFactory:
-    """Stacks with that plugin, whose runs are given up soon."""
+@pytest.fixture(params=["the toolchain's plugin", "a plugin without limits"])
+def impatient(request: pytest.FixtureRequest, office: OfficeFactory, tmp_path: Path) -> Iterator[OfficeFactory]:
+    """Stacks whose runs are given up soon, with the plugin of the toolchain in use and with that one."""
+    plugin, started = tmp_path / "bin" / "pulumi-resource-command", tmp_path / "started"
+    plugin.parent.mkdir()
+    plugin.write_text(WITHOUT_LIMITS.format(python=CLONE / ".venv" / "bin" / "python", clone=CLONE, started=started))
+    plugin.chmod(0o755)
+    on_path = request.param == "a plugin without limits"
 
     def make(*arguments: object, **given: object) -> Stack:
         stack = office(*arguments, **given)
-        plugin = tmp_path / "bin" / "pulumi-resource-command"
-        plugin.parent.mkdir()
-        plugin.write_text(WITHOUT_LIMITS.format(python=CLONE / ".venv" / "bin" / "python", clone=CLONE))
-        plugin.chmod(0o755)
-        stack.environment["PATH"] = f"{plugin.parent}:{stack.environment['PATH']}"
+        if on_path:
+            stack.environment["PATH"] = f"{plugin.parent}:{stack.environment['PATH']}"
+            stack.environment["PULUMI_IGNORE_AMBIENT_PLUGINS"] = "false"
         module = stack.folder / "components" / "under_way.py"
         text = module.read_text()
         assert "SECONDS_MORE = 40\n" in text
         module.write_text(text.replace("SECONDS_MORE = 40\n", "SECONDS_MORE = -22\n"))
         return stack
 
-    return make
+    yield make
+    assert started.exists() is on_path, "the engine took another plugin"
 
 
 EITHER = "z holds the state it had or the new one, whole, and if it is not confirmed goes back within 30 seconds."
