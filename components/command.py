@@ -7,7 +7,7 @@ keeps: all of that is here. Others speak of a Way, of what a command is Given, a
 import os
 import re
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -202,8 +202,7 @@ def give_up() -> bool:
 
     The engine takes that for the end of what it was asked to do. Where there is no /proc nothing can be found, and nothing is ended.
     """
-    parents = {int(folder.name): _parent(folder) for folder in Path("/proc").glob("[0-9]*")}
-    found = plugins(os.getpid(), parents, _is_plugin)
+    found = plugins(os.getpid(), _parents(), _is_plugin)
     for process in found:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
@@ -212,10 +211,38 @@ def give_up() -> bool:
 
 def plugins(program: int, parents: Mapping[int, int], is_plugin: Callable[[int], bool]) -> list[int]:
     """Those of the engine that runs the program: the nearest of its ancestors that has any. Another engine's are left alone."""
-    found: list[int] = []
-    while not found and (program := parents.get(program, 0)):
-        found = [child for child, parent in parents.items() if parent == program and is_plugin(child)]
-    return found
+    for ancestor in ancestors(program, parents):
+        found = [child for child, parent in parents.items() if parent == ancestor and is_plugin(child)]
+        if found:
+            return found
+    return []
+
+
+SECONDS_LEFT = 3
+"""After an interrupt, where the language host is the official one: it kills the program two seconds later, and with it all hooks."""
+
+_HASTY = "pulumi-language-python"
+
+
+def is_killed_soon() -> bool:
+    """Whether a program that was interrupted has only those seconds. The stand-in for the language host is a program of Python's."""
+    return any(_runs(ancestor) == _HASTY for ancestor in ancestors(os.getpid(), _parents()))
+
+
+def ancestors(process: int, parents: Mapping[int, int]) -> Iterator[int]:
+    """Nearest first."""
+    while process := parents.get(process, 0):
+        yield process
+
+
+def _parents() -> dict[int, int]:
+    return {int(folder.name): _parent(folder) for folder in Path("/proc").glob("[0-9]*")}
+
+
+def _runs(process: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/exe").readlink().name
+    return ""
 
 
 def _is_plugin(process: int) -> bool:

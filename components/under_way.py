@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import pulumi
 
+from .command import SECONDS_LEFT, give_up, is_killed_soon
+
 SECONDS_MORE = 40
 """How long after the time for going back a command may run. By then nothing can come of it, and the plugin may have no limit of its own."""
 
@@ -98,6 +100,7 @@ class UnderWay:
 
 def outlive_an_interrupt(program: Program) -> None:
     """Ctrl-C once: the ends of commands that have begun are still heard of and told. Where there are none, the program ends at once.
+    Where nobody would hear of them any more they are given up first: a session that stalls would hold the engine for good.
 
     The engine also interrupts the program after an `up` that failed; Python would answer that with a traceback. In a thread, as with the
     automation API's inline programs, nobody hears of signals but the program around it.
@@ -116,5 +119,7 @@ def outlive_an_interrupt(program: Program) -> None:
             f"interrupted while this changed: {', '.join(sorted(program.hosts))}. Nothing need be done by hand: what nobody confirms the "
             f"host itself undoes within {program.all_back} seconds. Wait for that, and run `pulumi up` again"
         )
+        if is_killed_soon():
+            loop.call_later(SECONDS_LEFT, lambda: program.hosts and give_up())
 
     loop.add_signal_handler(signal.SIGINT, interrupted)

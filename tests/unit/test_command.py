@@ -1,10 +1,12 @@
 """What pulumi-command's errors say of a run, in Go's words and in those of the stand-in for it."""
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
 
+from components import command
 from components.command import Ended, How, ended, given, notices, plugins
 from wg_office.asking.advice import Failure
 
@@ -82,6 +84,15 @@ def test_only_the_own_engine_s_plugin_is_ended() -> None:
     assert plugins(22, PARENTS, {23, 33, 99}.__contains__) == [23]
     assert plugins(32, PARENTS, {23, 33, 99}.__contains__) == [33]
     assert plugins(22, PARENTS, set[int]().__contains__) == []
+
+
+@pytest.mark.parametrize(("host", "soon"), [("pulumi-language-python", True), ("python3.11", False), ("go", False)])
+def test_a_program_of_the_official_language_host_is_killed_soon_after_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, host: str, soon: bool
+) -> None:
+    monkeypatch.setattr(command, "_parents", lambda: PARENTS | {os.getpid(): 21})
+    monkeypatch.setattr(command, "_runs", {20: "pulumi", 21: host, 31: "pulumi-language-python"}.get)
+    assert command.is_killed_soon() is soon
 
 
 def test_what_a_host_wants_known_is_passed_on_fit_to_be_shown_and_nothing_else_is() -> None:
