@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from bench.floor import opened
 from bench.office import Office
 from lab import Lab
 from wg_office.reading.checks import check
@@ -24,3 +25,11 @@ def test_the_playbook_is_told_of_every_peer_and_developer(tmp_path: Path) -> Non
         *(f"{address}/32" for address in told["vars"]["developers"]),
     ]
     assert told["children"]["routers"]["hosts"]["a-router"]["routes"] == ["10.70.0.0/16 via 192.168.201.247"]
+
+
+def test_the_floor_is_given_what_is_in_a_secret_within_a_secret() -> None:
+    """So the state has a connection's private key where the official plugin runs, which marks it itself."""
+    mark = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+    connection = {"host": "127.0.0.1", "privateKey": {**mark, "plaintext": json.dumps("a key")}}
+    inputs = {"create": "true", "connection": {**mark, "plaintext": json.dumps(connection)}}
+    assert opened(inputs) == {"create": "true", "connection": {"host": "127.0.0.1", "privateKey": "a key"}}
