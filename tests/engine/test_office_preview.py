@@ -486,9 +486,13 @@ def answering(first: bytes) -> Iterator[int]:
                     kept.append(server.accept()[0])
                     kept[-1].sendall(first)
 
-        threading.Thread(target=serve, daemon=True).start()
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
+        serving.join()
+        for connection in kept:
+            connection.close()
 
 
 def test_a_port_that_takes_connections_and_says_nothing_does_not_hold_an_up(office: OfficeFactory) -> None:
