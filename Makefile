@@ -122,7 +122,7 @@ test: packages toolchain lab ## all tests but those that test-matrix alone runs
 RELEASES ?= bullseye bookworm trixie
 # What depends on a host's release.
 HOST_TESTS := $(FAULTS) $(addprefix tests/lab/test_,firewall_backends.py access_packets.py at_the_office.py host_script.py main_job.py lab_itself.py status.py \
-	hub_by_name.py takeover_on_hosts.py)
+	hub_by_name.py takeover_on_hosts.py adopt_on_hosts.py)
 
 .PHONY: test-matrix
 test-matrix: packages toolchain ## the tests of hosts, with all hosts on each release in turn

@@ -87,17 +87,34 @@ iptables_drop() { # TOOL
   forget_table "$1" filter
 }
 
-# Where iptables speaks through nft, its first use makes tables; those that were not there before go again, unless somebody uses them.
+# Where iptables speaks through nft, its first use makes tables, and chains in those of others; what was not there before goes again, unless
+# somebody uses it.
 forget_table() { # TOOL TABLE
   local family=ip
   [ "$1" = iptables ] || family=ip6
-  grep -qx "table $family $2" "$etc/before/tables" 2>/dev/null && return 0
+  if grep -qx "table $family $2" "$etc/before/tables" 2>/dev/null; then
+    forget_chains "$1" "$2" "$family"
+    return 0
+  fi
   grep -q '^-A' < <("$1-save" -t "$2" 2>/dev/null) && return 0
   nft delete table "$family" "$2" 2>/dev/null || true
 }
 
+# Empty ones that let everything pass. What an earlier version remembered had tables alone.
+forget_chains() { # TOOL TABLE FAMILY
+  local chain known saved
+  known=$(sed -n "s/^chain $3 $2 //p" "$etc/before/tables")
+  [ -n "$known" ] || return 0
+  saved=$("$1-save" -t "$2" 2>/dev/null || true)
+  for chain in $(sed -n 's/^:\([A-Z]*\) ACCEPT .*/\1/p' <<<"$saved"); do
+    has_line "$known" "$chain" || has_line_with "$saved" "-A $chain" || nft delete chain "$3" "$2" "$chain" 2>/dev/null || true
+  done
+}
+
+# "table FAMILY NAME" and "chain FAMILY TABLE NAME" lines.
 remember_tables() {
-  [ -e "$etc/before/tables" ] || { nft list tables 2>/dev/null || true; } >"$etc/before/tables"
+  [ ! -e "$etc/before/tables" ] || return 0
+  { nft list chains 2>/dev/null || true; } | awk '/^table / { table = $2 " " $3; print "table", table } /^\tchain / { print "chain", table, $2 }' >"$etc/before/tables"
 }
 
 firewall_check() { # GEN

@@ -1,6 +1,7 @@
 """The host script gives back what it took, once: what an administrator chooses afterwards is his. On a host of namespaces."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,27 @@ def test_after_the_removal_nothing_is_left_in_run_nor_in_etc(host: Office, route
         each.install()
         each.remove()
         assert each.sandbox.run("ls -d /etc/wg-office /run/wg-office* /etc/systemd/network/50-wg0.*").stdout == ""
+
+
+class TestOthersTables:
+    """Where iptables speaks through nft its first use of a chain makes it, in the tables of others too."""
+
+    RULES = "iptables-nft -w -A FORWARD -i eth9 -j ACCEPT && iptables-nft -w -t nat -A POSTROUTING -o eth9 -j MASQUERADE"
+    LOOK = "nft -s list ruleset | grep -v '^$'"
+
+    def test_a_table_that_was_there_has_the_chains_that_it_had(self, host: Office) -> None:
+        host.sandbox.shell(self.RULES)
+        host.plan = replace(host.plan, firewall="iptables")
+        was = host.sandbox.shell(self.LOOK)
+        host.install()
+        assert "chain INPUT" in host.sandbox.shell(self.LOOK)
+        host.remove()
+        assert host.sandbox.shell(self.LOOK) == was
+
+    def test_a_chain_that_somebody_uses_or_closes_meanwhile_stays(self, host: Office) -> None:
+        host.sandbox.shell(self.RULES)
+        host.plan = replace(host.plan, firewall="iptables")
+        host.install()
+        host.sandbox.shell("iptables-nft -w -A INPUT -i eth9 -j ACCEPT && iptables-nft -w -P OUTPUT DROP")
+        host.remove()
+        assert {"-A INPUT -i eth9 -j ACCEPT", "-P OUTPUT DROP"} <= set(host.sandbox.shell("iptables-nft -w -S").splitlines())
