@@ -1,4 +1,4 @@
-"""How a host loads what wg_office/firewall renders, in a namespace: nft for the judge, hostside/after-load for what follows."""
+"""A host's program loads what wg_office/hosts/firewall renders, in a namespace."""
 
 import os
 import shutil
@@ -11,61 +11,64 @@ from netns import Net
 
 from wg_office.environment.model import Firewall
 from wg_office.hosts.firewall import files, firewalld
-from wg_office.hosts.render import PROHIBITION
+from wg_office.hosts.hostscript import scripts
 from wg_office.network.access import FirewallPolicy
 
-CLONE = Path(__file__).resolve().parents[2]
+MAIN = 'main "$@"; exec true\n'
 _BUS = """<busconfig><type>system</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>
 """
 
 
 class Loader:
-    """Loads policies into the namespace `host`, beside somebody else's firewall, and ends the connections that are no longer allowed."""
+    """Has the host's own program load policies into the namespace `host`, beside somebody else's firewall.
+
+    What is not the host's own procedure here: firewalld's files come into the directory of a daemon of this test's, and there are no
+    rules of the host's own (`host.nft`), which are for hosts with more interfaces than these.
+    """
 
     def __init__(self, net: Net, firewall: Firewall, directory: Path) -> None:
         self.net, self.firewall, self.directory = net, firewall, directory
         self.env: dict[str, str] | None = None
-        for script in ("after-load", "flows.awk"):
-            shutil.copy(CLONE / "hostside" / script, directory)
+        self.loaded: list[Path] = []
+
+    @property
+    def files(self) -> Path:
+        """Of the generation in force."""
+        return self.loaded[-1] / "files"
 
     def load(self, policy: FirewallPolicy) -> None:
-        texts = files(policy, self.firewall)
-        if (self.directory / "flows").exists():
-            shutil.copy(self.directory / "flows", self.directory / "before")
-        for name, text in texts.items():
-            path = self.directory / ("etc" + name.removeprefix(firewalld.DIRECTORY) if name.startswith("/") else name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        self.judge()
-        self.prohibit(policy)
+        before = str(self.loaded[-1]) if self.loaded else ""
+        self.loaded.append(self._generation(policy))
+        self.net.run("host", ["sysctl", "-qw", "net.ipv4.conf.all.src_valid_mark=1"])
+        self._program("firewall_load", str(self.loaded[-1]), before)
         if self.firewall == "firewalld" and f"{firewalld.ZONE}-in" not in self.net.run(
             "host", ["firewall-cmd", "--get-policies"], env=self.env
         ):
             self.reload()
-        before = self.directory / "before"
-        self.net.run("host", ["sh", str(self.directory / "after-load"), *([str(before)] if before.exists() else [])])
+            self.net.run("host", ["sh", str(self.files / "after-load")])
+
+    def _generation(self, policy: FirewallPolicy) -> Path:
+        made = self.directory / f"generation-{len(self.loaded)}"
+        brought = scripts()
+        texts = {**files(policy, self.firewall), "host.nft": "", "after-load": brought.after_load, "flows.awk": brought.flows}
+        for name, text in texts.items():
+            path = self.directory / ("etc" + name.removeprefix(firewalld.DIRECTORY)) if name.startswith("/") else made / "files" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        (made / "description").write_text(f"mark {policy.mark:#x}\ninterface {policy.interface}\n")
+        return made
+
+    def _program(self, function: str, *arguments: str) -> None:
+        """A function of the program on hosts, which keeps here what it keeps in /etc and /run."""
+        program = scripts().host.replace(MAIN, "")
+        assert program != scripts().host, "it ends with its one call"
+        own = f"run={self.directory} etc={self.directory} current={self.directory}/current\n"
+        self.net.run("host", ["bash", "-s", "--", function, *arguments], program + own + '"$@"\n')
 
     def judge(self) -> None:
         """The table alone."""
-        self.net.run("host", ["nft", "-f", str(self.directory / "nftables.nft")])
-
-    def prohibit(self, policy: FirewallPolicy) -> None:
-        """The routing rule, and the setting that lets `rp_filter` see the stamp."""
-        self.net.run("host", ["sysctl", "-qw", "net.ipv4.conf.all.src_valid_mark=1"])
-        for family in ("-4", "-6"):
-            rule = [
-                "priority",
-                str(PROHIBITION),
-                "iif",
-                policy.interface,
-                "fwmark",
-                f"0/{policy.mark:#x}",
-                "prohibit",
-                "protocol",
-                "kernel",
-            ]
-            self.net.run("host", ["ip", family, "rule", "add", *rule], check=False)
+        self.net.run("host", ["nft", "-f", str(self.files / "nftables.nft")])
 
     def reload(self) -> None:
         """What an administrator or an update does to the firewall service."""

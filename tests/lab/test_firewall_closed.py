@@ -145,7 +145,7 @@ def test_connections_that_were_made_while_the_table_was_gone_end(gateway: Loader
     with client, server:
         assert flows_through(client, server), "input is open until the rules are back"
         gateway.judge()
-        net.run("host", ["sh", str(gateway.directory / "after-load")])
+        net.run("host", ["sh", str(gateway.files / "after-load")])
         flows_through(client, server)
         assert not flows_through(client, server)
 
@@ -237,7 +237,7 @@ def test_no_forbidden_packet_passes_while_rules_are_exchanged_under_a_flood(gate
         flooding = threading.Thread(target=flood)
         flooding.start()
         try:
-            loads = f"for n in $(seq 50); do nft -f {gateway.directory}/nftables.nft; done"
+            loads = f"for n in $(seq 50); do nft -f {gateway.files}/nftables.nft; done"
             net.run("host", ["sh", "-c", loads])
         finally:
             stop.set()

@@ -114,7 +114,7 @@ def test_open_downloads_end_at_the_moment_and_anothers_goes_on(gateway: Loader) 
         assert net.tcp("e", DEVICE, 443) == "open"
         assert passes(*of_e)
         assert not passes(*of_f)
-        net.run("host", ["sh", str(gateway.directory / "after-load")])
+        net.run("host", ["sh", str(gateway.files / "after-load")])
         tracked = net.run("host", ["conntrack", "-L"])
         assert "src=10.70.0.5" not in tracked, "what follows a load takes them out of the kernel's tracking"
         assert "src=10.70.0.4" in tracked
