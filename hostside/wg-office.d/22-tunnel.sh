@@ -117,7 +117,6 @@ activate() { # TO FROM
   mkdir -p "$etc/before"
   remember_tables
   remember_routes "$1" "$2"
-  if [ -n "$1" ] && has_tunnel "$1"; then remember_tunnel "$1"; fi
   if [ -n "$1" ]; then firewall_load "$1" "$2"; fi
   put_sysctl "$1" "$2"
   put_tunnel "$1" "$2"

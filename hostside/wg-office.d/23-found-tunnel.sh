@@ -12,13 +12,15 @@ takes_over() { # GEN
     && wg show "$wg" dump 2>/dev/null | awk -F'\t' 'NR == 1 { unmarked = $4 == "off" } END { exit !unmarked }'
 }
 
-# Once, and before anything is changed. It holds the private key that the host had there before, so it is root's alone. The mark in /run
+# Once, and before a change is armed: what is armed can be undone by this alone. It holds the private key that the host had there before, so it is root's alone. The mark in /run
 # is gone after a boot, when networkd makes the tunnel like any other: of one that it finds made already it would end all sessions.
 remember_tunnel() { # GEN
   local wg found=$etc/before/tunnel
+  has_tunnel "$1" || return 0
   wg=$(header "$1" interface)
-  if [ -e "$found" ] || is_our_interface "$wg" || ! takes_over "$1"; then return 0; fi
-  rm -rf "$found.new"
+  if as_found "$wg" || is_our_interface "$wg" || ! takes_over "$1"; then return 0; fi
+  rm -rf "$found" "$found.new"
+  mkdir -p "$etc/before"
   (
     umask 077
     mkdir "$found.new"
@@ -35,12 +37,14 @@ remember_tunnel() { # GEN
   write "$run/found-tunnel" "$wg"
 }
 
+forget_tunnel() { rm -rf "$etc"/before/tunnel{,.new} "$run/found-tunnel"; }
+
 addresses_on() { # INTERFACE
   ip -o address show dev "$1" scope global | while read -r _ _ _ address _; do printf '%s\n' "$address"; done
 }
 
 # Whether it runs as it was found, so that networkd is not to know it before the next boot.
-as_found() { [ -e "/sys/class/net/$1" ] && [ "$(cat "$run/found-tunnel" 2>/dev/null)" = "$1" ]; } # INTERFACE
+as_found() { [ -e "/sys/class/net/$1" ] && [ -e "$etc/before/tunnel" ] && [ "$(cat "$run/found-tunnel" 2>/dev/null)" = "$1" ]; } # INTERFACE
 
 waits_for_boot() { # PATH
   case $1 in /run/systemd/network/50-*) ;; *) return 1 ;; esac

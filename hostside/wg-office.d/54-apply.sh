@@ -46,6 +46,7 @@ verb_apply() { # FILE
   stage "$1" "$digest"
   (fit "$gen" && check "$gen") || { status=$?; discard "$gen"; exit "$status"; }
   [ -s "$etc/deployment" ] || write "$etc/deployment" "$(header "$gen" deployment)"
+  remember_tunnel "$gen"
   withdraw "$gen"
   arm "$digest" "$(header "$gen" rollback-after)"
   apply_in_unit "$digest"

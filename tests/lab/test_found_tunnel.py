@@ -3,12 +3,12 @@
 The real script in namespaces (sandbox.py). That no session ends is seen with real WireGuard, in test_adopt_on_hosts.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bootunit import boot
+from bootunit import POWER_OFF, boot
 from sandbox import UNCONFIRMED, Office, Sandbox, planned
 
 from wg_office.hosts import keys
@@ -160,3 +160,45 @@ def test_what_is_not_wg_quicks_or_carries_all_traffic_is_refused(host: Office, c
     host.sandbox.shell(change)
     host.put_keys()
     assert "wg0 is there already, and not wg-quick's, which takes_over asks for" in looking_real(host).refused(host.description())
+
+
+def killed_before(line: str, when: str = "true") -> Callable[[str], str]:
+    """The program, killed where that line of it would be next."""
+
+    def edit(description: str) -> str:
+        assert f"\n  {line}\n" in description
+        return description.replace(f"\n  {line}\n", f"\n  if {when}; then kill -KILL $$; fi\n  {line}\n")
+
+    return edit
+
+
+FORWARD = '[ -n "$1" ]'
+STEPS = ["remember_tables", 'remember_routes "$1" "$2"', 'put_sysctl "$1" "$2"', 'put_tunnel "$1" "$2"', 'put_routes "$1" "$2"']
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_change_that_is_killed_leaves_it_as_it_was(host: Office, step: str) -> None:
+    was = seen(host)
+    host.put_keys()
+    done = host.apply(host.description(edit=killed_before(step, FORWARD)))
+    assert "the host holds its old state" in done.stderr
+    assert seen(host) == was
+
+
+def starts_again(host: Office) -> None:
+    """Without a generation in force: wg-quick, if it is enabled, makes the tunnel anew."""
+    host.sandbox.shell(POWER_OFF)
+    host.sandbox.shell(f"rm /run/stand-in/wg/wg0 /run/stand-in/units/{UNIT}.active; touch /run/stand-in/unmanaged")
+    by_hand(host)
+
+
+def test_a_boot_amid_a_change_makes_no_difference_for_the_next_one(host: Office) -> None:
+    host.put_keys()
+    assert host.apply(host.description()).returncode == UNCONFIRMED
+    starts_again(host)
+    was = seen(host)
+    host.install()
+    assert (index(host), host.drift(), host.sandbox.shell(LINKS)) == (was.splitlines()[0] + "\n", [], "")
+    assert host.sandbox.run(f"systemctl -q is-enabled {UNIT}").returncode != 0
+    host.remove()
+    assert seen(host) == was
