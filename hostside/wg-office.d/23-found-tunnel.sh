@@ -51,12 +51,19 @@ waits_for_boot() { # PATH
   as_found "$(cat "$run/found-tunnel" 2>/dev/null)"
 }
 
-# At a boot there can be one of the two.
+# Once a generation is in force that makes the tunnel at a boot; and the other way round before it goes. In between a boot finds both, where
+# networkd is first, and wg-quick says that the interface is there already; it never finds none. Without a tunnel nothing is left to give back.
 disable_wg_quick() { # GEN
-  local wg
-  has_tunnel "$1" || return 0
-  wg=$(header "$1" interface)
-  if as_found "$wg"; then systemctl -q disable "$(wg_quick "$wg")"; fi
+  local found=$etc/before/tunnel
+  if ! has_tunnel "$1"; then forget_tunnel
+  elif [ -e "$found/enabled" ]; then systemctl -q disable "$(wg_quick "$(<"$found/interface")")"; fi
+}
+
+enable_wg_quick() {
+  local found=$etc/before/tunnel unit
+  [ -e "$found/enabled" ] || return 0
+  unit=$(wg_quick "$(<"$found/interface")")
+  systemctl -q enable "$unit" || echo "wg-office: note: $unit could not be enabled again: see 'systemctl status $unit'" >&2
 }
 
 # Nothing of ours takes its place: by its old configuration where it still runs, and else as wg-quick makes it.
@@ -68,10 +75,9 @@ leave_tunnel() { # FROM
   fi
   wg=$(<"$found/interface")
   [ ! -e "$found/file" ] || cp -p "$found/file" "/etc/wireguard/$wg.conf"
-  if [ -e "$found/enabled" ]; then systemctl -q enable "$(wg_quick "$wg")"; fi
+  enable_wg_quick
   if as_found "$wg"; then
     as_it_was "$wg" "$found"
-    rm -f "$run/found-tunnel"
   else
     drop_tunnel "$1"
     if systemctl -q is-active systemd-networkd; then networkctl reload; fi

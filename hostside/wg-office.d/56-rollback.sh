@@ -89,6 +89,9 @@ forget_change() { # FROM TO
   if [ -z "$2" ]; then
     release_networkd "$1" || true
     rm -rf "$etc/before"
+    forget_tunnel
+  else
+    disable_wg_quick "$2" || true
   fi
   discard "$1"
 }

@@ -11,7 +11,7 @@ import pytest
 from bootunit import POWER_OFF, boot
 from sandbox import UNCONFIRMED, Office, Sandbox, planned
 
-from wg_office.hosts import keys
+from wg_office.hosts import hostscript, keys
 from wg_office.reading.load import load
 
 ENVIRONMENT = load(Path(__file__).resolve().parents[2] / "configs" / "dev.yaml", require_host_keys=False)
@@ -202,3 +202,18 @@ def test_a_boot_amid_a_change_makes_no_difference_for_the_next_one(host: Office)
     assert host.sandbox.run(f"systemctl -q is-enabled {UNIT}").returncode != 0
     host.remove()
     assert seen(host) == was
+
+
+def test_until_a_change_is_in_force_a_boot_finds_wg_quick_enabled(host: Office) -> None:
+    host.put_keys()
+    cut = host.description(edit=killed_before('make_current "$1"'))
+    assert host.apply(cut).returncode == UNCONFIRMED
+    assert host.apply(cut).returncode not in (0, UNCONFIRMED)
+    assert host.sandbox.run("ls /etc/wg-office/current").returncode != 0
+    host.sandbox.shell(f"systemctl -q is-enabled {UNIT}")
+
+
+def test_a_removal_that_is_cut_short_leaves_something_that_makes_it_at_a_boot(host: Office) -> None:
+    host.install()
+    host.sandbox.run(hostscript.remove_command("root"), host.description(edit=killed_before('activate "" "$gen"')))
+    host.sandbox.shell(f"systemctl -q is-enabled {UNIT}")
