@@ -74,7 +74,7 @@ leave_tunnel() { # FROM
     return 0
   fi
   wg=$(<"$found/interface")
-  [ ! -e "$found/file" ] || cp -p "$found/file" "/etc/wireguard/$wg.conf"
+  give_back_file "$found/file" "/etc/wireguard/$wg.conf"
   enable_wg_quick
   if as_found "$wg"; then
     as_it_was "$wg" "$found"
@@ -83,6 +83,14 @@ leave_tunnel() { # FROM
     if systemctl -q is-active systemd-networkd; then networkctl reload; fi
     systemctl restart "$(wg_quick "$wg")" || echo "wg-office: note: wg-quick could not make $wg again: see 'systemctl status $(wg_quick "$wg")'" >&2
   fi
+}
+
+# Whole or not at all, and not where it is the same: the disk may be full.
+give_back_file() { # KEPT PATH
+  if [ ! -e "$1" ] || cmp -s "$1" "$2"; then return 0; fi
+  [ -d "${2%/*}" ] || install -d -m 0700 "${2%/*}"
+  cp -p "$1" "$2.new"
+  mv "$2.new" "$2"
 }
 
 as_it_was() { # INTERFACE FOUND

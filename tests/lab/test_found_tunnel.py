@@ -217,3 +217,21 @@ def test_a_removal_that_is_cut_short_leaves_something_that_makes_it_at_a_boot(ho
     host.install()
     host.sandbox.run(hostscript.remove_command("root"), host.description(edit=killed_before('activate "" "$gen"')))
     host.sandbox.shell(f"systemctl -q is-enabled {UNIT}")
+
+
+def test_a_removal_does_without_the_directory_and_the_unit_of_wg_quick(host: Office) -> None:
+    host.sandbox.shell("echo 'SaveConfig = true' >>/etc/wireguard/wg0.conf")
+    host.install()
+    drop_ins = f"/etc/systemd/system/{UNIT}.service.d"
+    host.sandbox.shell(f"rm -r /etc/wireguard; mkdir -p {drop_ins}; ln -s /nowhere {drop_ins}/x")
+    host.remove()
+    assert host.sandbox.run("ls /etc/wg-office").returncode != 0
+    assert host.sandbox.shell("stat -c %a /etc/wireguard") == "700\n"
+
+
+def test_a_file_of_wg_quick_that_is_a_persons_is_no_difference(host: Office) -> None:
+    host.sandbox.shell("echo 'SaveConfig = true' >>/etc/wireguard/wg0.conf; chown 1000:1000 /etc/wireguard/wg0.conf")
+    host.install()
+    assert host.drift() == []
+    host.remove()
+    assert host.sandbox.shell("stat -c %u:%a /etc/wireguard/wg0.conf") == "1000:644\n"
