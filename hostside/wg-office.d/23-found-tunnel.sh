@@ -94,10 +94,8 @@ give_back_file() { # KEPT PATH
 }
 
 as_it_was() { # INTERFACE FOUND
-  local address
   rm -f "/run/systemd/network/50-$1.netdev" "/run/systemd/network/50-$1.network"
   wg syncconf "$1" "$2/config"
   ip link set "$1" mtu "$(<"$2/mtu")"
-  while read -r address; do ip address replace "$address" dev "$1"; done <"$2/addresses"
-  addresses_on "$1" | while read -r address; do grep -qxF "$address" "$2/addresses" || ip address del "$address" dev "$1"; done
+  put_addresses "$1" "$(<"$2/addresses")"
 }

@@ -229,6 +229,21 @@ def test_a_removal_does_without_the_directory_and_the_unit_of_wg_quick(host: Off
     assert host.sandbox.shell("stat -c %a /etc/wireguard") == "700\n"
 
 
+def test_another_address_of_the_same_network_comes_and_goes(host: Office) -> None:
+    host.sandbox.shell(
+        """
+        echo 0 >/proc/sys/net/ipv4/conf/wg0/promote_secondaries
+        ip address flush dev wg0 scope global; ip address add 10.70.0.99/24 dev wg0; ip address add 10.70.0.98/24 dev wg0
+        ip route replace 10.70.0.0/16 dev wg0; ip route replace 192.168.201.0/24 dev wg0
+        """
+    )
+    was = seen(host)
+    host.install(edit=lambda text: text.replace("\nAddress=10.70.0.3/32\n", "\nAddress=10.70.0.3/24\n"))
+    assert host.drift() == []
+    host.remove()
+    assert seen(host) == was
+
+
 def test_a_file_of_wg_quick_that_is_a_persons_is_no_difference(host: Office) -> None:
     host.sandbox.shell("echo 'SaveConfig = true' >>/etc/wireguard/wg0.conf; chown 1000:1000 /etc/wireguard/wg0.conf")
     host.install()
