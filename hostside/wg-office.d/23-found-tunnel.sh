@@ -3,13 +3,20 @@
 
 wg_quick() { printf 'wg-quick@%s.service\n' "$1"; } # INTERFACE
 
-# Asked for, and wg-quick's. Not where all of the host's traffic goes into it: wg-quick keeps its own packets out by their mark.
+# Asked for, and wg-quick's. Not where all of the host's traffic goes into it: wg-quick keeps its own packets out by their mark. Nor where we
+# could not give it back: out of a VRF, or where before/ and a roll-back know a tunnel by another name.
 takes_over() { # GEN
   local wg
   [ "$(header "$1" takes-over)" = wg-quick ] || return 1
   wg=$(header "$1" interface)
-  [ -e "/etc/wireguard/$wg.conf" ] && ! networkd_holds "$wg" \
+  [ -e "/etc/wireguard/$wg.conf" ] && [ ! -e "/sys/class/net/$wg/master" ] && is_only_tunnel "$1" && ! networkd_holds "$wg" \
     && wg show "$wg" dump 2>/dev/null | awk -F'\t' 'NR == 1 { unmarked = $4 == "off" } END { exit !unmarked }'
+}
+
+is_only_tunnel() { # GEN
+  local gen
+  gen=$(current_gen)
+  ! has_tunnel "$gen" 2>/dev/null || same_interface "$1" "$gen"
 }
 
 # Once, and before a change is armed: what is armed can be undone by this alone. It holds the private key that the host had there before, so it is root's alone. The mark in /run

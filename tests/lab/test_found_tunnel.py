@@ -244,6 +244,37 @@ def test_another_address_of_the_same_network_comes_and_goes(host: Office) -> Non
     assert seen(host) == was
 
 
+def test_a_repair_before_the_boot_finds_it_ours_where_the_file_does_not_say_so_any_more(host: Office) -> None:
+    host.install()
+    was = index(host)
+    host.sandbox.shell("rm /etc/wg-office/current")
+    host.plan = PLAN
+    looking_real(host).install(repair="2026-11-29T09:00:00Z")
+    assert (index(host), host.drift(), host.sandbox.shell(LINKS)) == (was, [], "")
+
+
+BY_ANOTHER_NAME = [("interface wg0\n", "interface wg1\n"), ("50-wg0.", "50-wg1."), ("Name=wg0", "Name=wg1"), ("Port=51820", "Port=51829")]
+
+
+def by_another_name(text: str) -> str:
+    for old, new in BY_ANOTHER_NAME:
+        text = text.replace(old, new)
+    return text
+
+
+def test_beside_a_tunnel_of_ours_by_another_name_none_is_taken_over(host: Office) -> None:
+    host.sandbox.shell("ip route del 10.70.0.0/16; ip address del 10.70.0.3/32 dev wg0; rm /run/stand-in/unmanaged")
+    host.install(edit=by_another_name)
+    host.sandbox.shell("touch /run/stand-in/unmanaged")
+    assert "wg0 is there already" in looking_real(host).refused(host.description())
+
+
+def test_in_a_vrf_it_is_not_taken_over(host: Office) -> None:
+    host.sandbox.shell("ip link add over0 type bridge && ip link set wg0 master over0")
+    host.put_keys()
+    assert "wg0 is there already" in looking_real(host).refused(host.description())
+
+
 def test_a_file_of_wg_quick_that_is_a_persons_is_no_difference(host: Office) -> None:
     host.sandbox.shell("echo 'SaveConfig = true' >>/etc/wireguard/wg0.conf; chown 1000:1000 /etc/wireguard/wg0.conf")
     host.install()
