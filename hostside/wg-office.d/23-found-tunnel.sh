@@ -33,7 +33,7 @@ remember_tunnel() { # GEN
     mkdir "$found.new"
     cd "$found.new"
     printf '%s\n' "$wg" >interface
-    wg showconf "$wg" >config
+    config_of "$wg" >config
     addresses_on "$wg" >addresses
     cat "/sys/class/net/$wg/mtu" >mtu
     if systemctl -q is-enabled "$(wg_quick "$wg")" 2>/dev/null; then : >enabled; fi
@@ -45,6 +45,23 @@ remember_tunnel() { # GEN
 }
 
 forget_tunnel() { rm -rf "$etc"/before/tunnel{,.new} "$run/found-tunnel"; }
+
+# Omitted values are written out, as in wg_config.
+config_of() { # INTERFACE
+  wg showconf "$1" | awk '
+    function end_peer() {
+      if (in_peer && !psk) print "PresharedKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+      if (in_peer && !keepalive) print "PersistentKeepalive = 0"
+      in_peer = psk = keepalive = 0
+    }
+    !NF { next }
+    $1 == "[Peer]" { end_peer(); in_peer = 1 }
+    $1 == "PresharedKey" { psk = 1 }
+    $1 == "PersistentKeepalive" { keepalive = 1 }
+    { gsub(/, /, ","); print }
+    $1 == "[Interface]" { print "FwMark = 0" }
+    END { end_peer() }'
+}
 
 addresses_on() { # INTERFACE
   ip -o address show dev "$1" scope global | while read -r _ _ _ address _; do printf '%s\n' "$address"; done

@@ -281,3 +281,10 @@ def test_a_file_of_wg_quick_that_is_a_persons_is_no_difference(host: Office) -> 
     assert host.drift() == []
     host.remove()
     assert host.sandbox.shell("stat -c %u:%a /etc/wireguard/wg0.conf") == "1000:644\n"
+
+
+def test_what_it_had_not_is_written_out_for_older_tools(host: Office) -> None:
+    host.sandbox.shell(r"sed -i '2s/^\([^\t]*\)\t[^\t]*/\1\t(none)/; 2s/25$/off/' /run/stand-in/wg/wg0")
+    host.install()
+    remembered = host.sandbox.shell("cat /etc/wg-office/before/tunnel/config").splitlines()
+    assert {"PresharedKey = " + "A" * 43 + "=", "PersistentKeepalive = 0"} < set(remembered)
