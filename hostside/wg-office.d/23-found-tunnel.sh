@@ -123,3 +123,16 @@ as_it_was() { # INTERFACE FOUND
   ip link set "$1" mtu "$(<"$2/mtu")"
   put_addresses "$1" "$(<"$2/addresses")"
 }
+
+# What was to be given back, and is not.
+tunnel_left() {
+  local found=$etc/before/tunnel wg
+  wg=$(<"$found/interface")
+  if [ ! -e "/sys/class/net/$wg" ]; then echo "interface $wg is missing: see 'systemctl status $(wg_quick "$wg")'"
+  elif as_found "$wg" && ! is_as_it_was "$wg" "$found"; then echo "interface $wg is not as it was found: 'systemctl restart $(wg_quick "$wg")' makes it anew"; fi
+}
+
+is_as_it_was() { # INTERFACE FOUND
+  [ -z "$(peer_differences "$1" wanted <(canonical_config <"$2/config") running <(wg show "$1" dump | canonical_dump))" ] \
+    && [ "$(<"/sys/class/net/$1/mtu")" = "$(<"$2/mtu")" ] && cmp -s <(addresses_on "$1" | sort) <(sort "$2/addresses")
+}

@@ -219,6 +219,20 @@ def test_a_removal_that_is_cut_short_leaves_something_that_makes_it_at_a_boot(ho
     host.sandbox.shell(f"systemctl -q is-enabled {UNIT}")
 
 
+WG_FAILS = "mount --bind /run/stand-in/wg/wg0 /run/stand-in/wg/wg0"
+NOT_GIVEN_BACK = [(WG_FAILS, "interface wg0 is not as it was found"), ("ip link del wg0", "interface wg0 is missing")]
+
+
+@pytest.mark.parametrize(("damage", "said"), NOT_GIVEN_BACK)
+def test_what_a_roll_back_could_not_give_back_is_said(host: Office, damage: str, said: str) -> None:
+    host.put_keys()
+    assert host.apply(host.description()).returncode == UNCONFIRMED
+    host.sandbox.shell(damage)
+    unit = host.sandbox.shell("cut -d' ' -f2 /run/wg-office/armed").strip()
+    done = host.sandbox.run(f"bash /etc/wg-office/gen/*/wg-office rollback {unit}")
+    assert said in done.stderr, done
+
+
 def test_a_removal_does_without_the_directory_and_the_unit_of_wg_quick(host: Office) -> None:
     host.sandbox.shell("echo 'SaveConfig = true' >>/etc/wireguard/wg0.conf")
     host.install()
