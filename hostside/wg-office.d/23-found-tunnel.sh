@@ -19,8 +19,9 @@ is_only_tunnel() { # GEN
   ! has_tunnel "$gen" 2>/dev/null || same_interface "$1" "$gen"
 }
 
-# Once, and before a change is armed: what is armed can be undone by this alone. It holds the private key that the host had there before, so it is root's alone. The mark in /run
-# is gone after a boot, when networkd makes the tunnel like any other: of one that it finds made already it would end all sessions.
+# Once, and before a change is armed, since what is armed is undone by this alone. It holds the private key that the host had there before,
+# so it is root's alone. The mark in /run is gone after a boot, when networkd makes the tunnel like any other: of one that it finds made
+# already it would end all sessions.
 remember_tunnel() { # GEN
   local wg found=$etc/before/tunnel
   has_tunnel "$1" || return 0
@@ -101,7 +102,7 @@ leave_tunnel() { # FROM
   give_back_file "$found/file" "/etc/wireguard/$wg.conf"
   enable_wg_quick
   if as_found "$wg"; then
-    as_it_was "$wg" "$found"
+    as_it_was "$1" "$wg" "$found"
   else
     drop_tunnel "$1"
     if systemctl -q is-active systemd-networkd; then networkctl reload; fi
@@ -117,11 +118,18 @@ give_back_file() { # KEPT PATH
   mv "$2.new" "$2"
 }
 
-as_it_was() { # INTERFACE FOUND
-  rm -f "/run/systemd/network/50-$1.netdev" "/run/systemd/network/50-$1.network"
-  wg syncconf "$1" "$2/config"
-  ip link set "$1" mtu "$(<"$2/mtu")"
-  put_addresses "$1" "$(<"$2/addresses")"
+as_it_was() { # FROM INTERFACE FOUND
+  local stays=''
+  # it was in force, and where its peers are now is true; what was found may be weeks old
+  if [ "$(current_gen)" = "$1" ]; then stays=$(wg show "$2" endpoints); fi
+  rm -f "/run/systemd/network/50-$2.netdev" "/run/systemd/network/50-$2.network"
+  wg syncconf "$2" <(less_endpoints "$stays" <"$3/config")
+  ip link set "$2" mtu "$(<"$3/mtu")"
+  put_addresses "$2" "$(<"$3/addresses")"
+}
+
+less_endpoints() { # "KEY ENDPOINT" lines of those who stay where they are
+  awk 'NR == FNR { if ($2 ~ /:/) stays[$1]; next } $1 == "PublicKey" { key = $3 } !($1 == "Endpoint" && key in stays)' <(printf '%s\n' "$1") -
 }
 
 # What was to be given back, and is not.

@@ -28,7 +28,7 @@ interface_of_others() { # GEN
 
 others_tunnel() { # GEN INTERFACE
   local way="stop and disable it ('systemctl disable --now wg-quick@$2'), or name another interface (network.interface)"
-  if [ "$(header "$1" takes-over)" = wg-quick ]; then echo "$2 is there already, and not wg-quick's, which takes_over asks for (no /etc/wireguard/$2.conf, or systemd-networkd manages it), or has a FwMark, by which all traffic of this host goes into it, or is in a VRF or bridge, or beside a tunnel of ours by another name: $way"
+  if [ "$(header "$1" takes-over)" = wg-quick ]; then echo "$2 is there already, and not wg-quick's, which takes_over asks for (no /etc/wireguard/$2.conf, or systemd-networkd manages it), or has a FwMark, by which all traffic of this host goes into it, or is in a VRF, or beside a tunnel of ours by another name: $way"
   else echo "$2 is there already (wg-quick@$2?): have it taken over as it runs (takes_over: wg-quick on this host), $way"; fi
 }
 

@@ -302,3 +302,48 @@ def test_what_it_had_not_is_written_out_for_older_tools(host: Office) -> None:
     host.install()
     remembered = host.sandbox.shell("cat /etc/wg-office/before/tunnel/config").splitlines()
     assert {"PresharedKey = " + "A" * 43 + "=", "PersistentKeepalive = 0"} < set(remembered)
+
+
+def test_the_removal_leaves_a_peer_where_it_has_gone_since_and_a_roll_back_does_not(host: Office) -> None:
+    was = seen(host)
+    elsewhere = f"wg set wg0 peer {host.public('z')} endpoint 203.0.113.99:51820"
+    host.put_keys()
+    assert host.apply(host.description()).returncode == UNCONFIRMED
+    host.sandbox.shell(elsewhere)
+    unit = host.sandbox.shell("cut -d' ' -f2 /run/wg-office/armed").strip()
+    assert host.sandbox.run(f"bash /etc/wg-office/gen/*/wg-office rollback {unit}").returncode == 0
+    assert seen(host) == was
+    host.sandbox.shell("rm -f /run/wg-office/rolled-back; touch /run/stand-in/unmanaged")
+    host.install()
+    host.sandbox.shell(elsewhere)
+    host.remove()
+    assert seen(host) == was.replace("203.0.113.10:", "203.0.113.99:")
+
+
+def test_under_another_name_later_the_removal_has_wg_quick_make_the_first(host: Office) -> None:
+    host.install()
+    host.install(edit=by_another_name)
+    assert host.drift() == []
+    assert host.sandbox.run(f"systemctl -q is-enabled {UNIT}").returncode != 0
+    host.remove()
+    host.sandbox.shell(f"systemctl -q is-enabled {UNIT} && systemctl is-active {UNIT}")
+    assert host.sandbox.run("ls /sys/class/net/wg0 /sys/class/net/wg1 /etc/wg-office 2>/dev/null").stdout == ""
+
+
+@pytest.mark.parametrize("booted", [False, True])
+def test_the_line_may_go(host: Office, booted: bool) -> None:
+    was = seen(host)
+    host.install()
+    if booted:
+        boot(host.sandbox)
+        host.sandbox.shell("ip link add wg0 type wireguard")
+    host.plan = PLAN
+    host.install()
+    if booted:
+        host.install(repair="2026-11-29T09:00:00Z")
+    assert host.drift() == []
+    assert bool(host.sandbox.shell(LINKS)) is booted
+    host.remove()
+    host.remove()
+    host.sandbox.shell(f"systemctl -q is-enabled {UNIT}")
+    assert booted or seen(host) == was
