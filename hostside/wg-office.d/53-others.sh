@@ -28,7 +28,7 @@ interface_of_others() { # GEN
 
 others_tunnel() { # GEN INTERFACE
   local way="stop and disable it ('systemctl disable --now wg-quick@$2'), or name another interface (network.interface)"
-  if [ "$(header "$1" takes-over)" = wg-quick ]; then echo "$2 is there already, and not wg-quick's, which takes_over asks for (no /etc/wireguard/$2.conf, or systemd-networkd manages it), or has a FwMark, by which all traffic of this host goes into it: $way"
+  if [ "$(header "$1" takes-over)" = wg-quick ]; then echo "$2 is there already, and not wg-quick's, which takes_over asks for (no /etc/wireguard/$2.conf, or systemd-networkd manages it), or has a FwMark, by which all traffic of this host goes into it, or is in a VRF, or beside a tunnel of ours by another name: $way"
   else echo "$2 is there already (wg-quick@$2?): have it taken over as it runs (takes_over: wg-quick on this host), $way"; fi
 }
 
@@ -36,7 +36,7 @@ others_tunnel() { # GEN INTERFACE
 is_our_interface() { # INTERFACE
   local gen
   gen=$(current_gen)
-  { [ -n "$gen" ] && [ -e "$gen/description" ] && [ "$(header "$gen" interface)" = "$1" ]; } \
+  as_found "$1" || { [ -n "$gen" ] && [ -e "$gen/description" ] && [ "$(header "$gen" interface)" = "$1" ]; } \
     || case $(readlink "/run/systemd/network/50-$1.netdev" || readlink "/etc/systemd/network/50-$1.netdev") in "$current"/*) ;; *) return 1 ;; esac
 }
 
