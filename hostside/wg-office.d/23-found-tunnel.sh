@@ -43,6 +43,13 @@ remember_tunnel() { # GEN
   )
   mv "$found.new" "$found"
   write "$run/found-tunnel" "$wg"
+  say_who_is_cut_off "$1" "$wg"
+}
+
+say_who_is_cut_off() { # GEN INTERFACE
+  local lost
+  lost=$(wg show "$2" dump | awk -F'\t' 'NR > 1 { print $1 }' | grep -vxF -f <(sed -n 's/^PublicKey=//p' "$(netdev_of "$1")") | paste -sd' ') || true
+  [ -z "$lost" ] || echo "wg-office: note: $2 has peers that are not in the file, and they are cut off: $lost" >&2
 }
 
 forget_tunnel() { rm -rf "$etc"/before/tunnel{,.new} "$run/found-tunnel"; }

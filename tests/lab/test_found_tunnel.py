@@ -152,6 +152,23 @@ def test_who_does_not_ask_for_it_is_told_that_it_can_be(sandbox: Sandbox) -> Non
     assert "wg0 is there already (wg-quick@wg0?): have it taken over as it runs (takes_over: wg-quick on this host)" in said
 
 
+def test_one_that_runs_with_another_key_is_refused_since_all_sessions_would_end(host: Office) -> None:
+    host.put_keys()
+    host.sandbox.shell(f"sed -i '1s#^[^\\t]*#{keys.private_key(host.secrets['a'])}#' /run/stand-in/wg/wg0")
+    said = host.refused(host.description())
+    assert "wg0 runs with another key than the file gives this host: keep it (adopt_key: true" in said
+    assert keys.private_key(host.secrets["a"]) not in said
+
+
+def test_peers_that_the_file_lacks_are_named(host: Office) -> None:
+    stranger = keys.public_key(keys.private_key("stranger".ljust(keys.SECRET_LENGTH, "x")))
+    host.sandbox.shell(f"printf '{stranger}\\t(none)\\t(none)\\t10.70.0.77/32\\t0\\t0\\t0\\toff\\n' >>/run/stand-in/wg/wg0")
+    host.put_keys()
+    done = host.apply(host.description())
+    assert done.returncode == UNCONFIRMED
+    assert f"wg0 has peers that are not in the file, and they are cut off: {stranger}\n" in done.stderr
+
+
 ALL_TRAFFIC = "sed -i '1s/off$/0xca6c/' /run/stand-in/wg/wg0"
 
 
