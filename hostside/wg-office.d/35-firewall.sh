@@ -106,7 +106,7 @@ forget_chains() { # TOOL TABLE FAMILY
   known=$(sed -n "s/^chain $3 $2 //p" "$etc/before/tables")
   [ -n "$known" ] || return 0
   saved=$("$1-save" -t "$2" 2>/dev/null || true)
-  for chain in $(sed -n 's/^:\([A-Z]*\) ACCEPT .*/\1/p' <<<"$saved"); do
+  sed -n 's/^:\([A-Z]*\) ACCEPT .*/\1/p' <<<"$saved" | while read -r chain; do
     has_line "$known" "$chain" || has_line_with "$saved" "-A $chain" || nft delete chain "$3" "$2" "$chain" 2>/dev/null || true
   done
 }
