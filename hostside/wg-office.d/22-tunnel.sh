@@ -2,7 +2,7 @@
 # Touches: the interface; networkd and /run/systemd/network; routing rules of others, where networkd drops them.
 
 put_tunnel() { # TO FROM
-  local wg address wanted
+  local wg
   if ! has_tunnel "$1"; then
     [ -z "$2" ] || leave_tunnel "$2"
     return 0
@@ -16,14 +16,21 @@ put_tunnel() { # TO FROM
   # in a VRF its packets would bear another name than the rules judge
   [ ! -e "/sys/class/net/$wg/master" ] || ip link set "$wg" nomaster
   ip link set "$wg" mtu "$(network_values "$1" Link MTUBytes)"
-  wanted=$(network_values "$1" Network Address)
-  while read -r address; do
-    ip address replace "$address" dev "$wg"
-  done <<<"$wanted"
-  addresses_on "$wg" | while read -r address; do
-    has_line "$wanted" "$address" || ip address del "$address" dev "$wg"
-  done
+  put_addresses "$wg" "$(network_values "$1" Network Address)"
   ip link set "$wg" up
+}
+
+# These and no others. Without that setting the kernel takes the others of its subnet away along with one that goes, and with the last one all
+# routes of the interface.
+put_addresses() { # INTERFACE ADDRESSES
+  local address promotes=/proc/sys/net/ipv4/conf/$1/promote_secondaries was
+  for address in $2; do ip address replace "$address" dev "$1"; done
+  was=$(<"$promotes")
+  echo 1 >"$promotes"
+  addresses_on "$1" | while read -r address; do
+    has_line "$2" "$address" || ip address del "$address" dev "$1"
+  done
+  echo "$was" >"$promotes"
 }
 
 drop_tunnel() { # FROM
@@ -117,7 +124,6 @@ activate() { # TO FROM
   mkdir -p "$etc/before"
   remember_tables
   remember_routes "$1" "$2"
-  if [ -n "$1" ] && has_tunnel "$1"; then remember_tunnel "$1"; fi
   if [ -n "$1" ]; then firewall_load "$1" "$2"; fi
   put_sysctl "$1" "$2"
   put_tunnel "$1" "$2"

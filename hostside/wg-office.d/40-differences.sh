@@ -105,8 +105,8 @@ file_differences() { # GEN
 
 # All of it is root's, and nobody else writes there. Modes of the generation's files are compared above, keys below.
 owner_differences() { # GEN
-  find "$etc" \( -path "$etc/before/files" -o -path "$etc/keys" \) -prune -o \( ! -user root -o ! -group root \) -printf 'file %p belongs to %u:%g, not root:root\n'
-  find "$etc" \( -path "$etc/before/files" -o -path "$etc/keys" -o -path "$1/files" \) -prune -o ! -type l -perm /022 -printf 'file %p has mode 0%m: others may write to it\n'
+  find "$etc" \( -path "$etc/before/files" -o -path "$etc/before/tunnel/file" -o -path "$etc/keys" \) -prune -o \( ! -user root -o ! -group root \) -printf 'file %p belongs to %u:%g, not root:root\n'
+  find "$etc" \( -path "$etc/before/files" -o -path "$etc/before/tunnel/file" -o -path "$etc/keys" -o -path "$1/files" \) -prune -o ! -type l -perm /022 -printf 'file %p has mode 0%m: others may write to it\n'
   [ ! -e "$etc/keys" ] || find "$etc/keys" -maxdepth 0 \( ! -user root -o -perm /027 \) -printf 'file %p is open to others\n'
 }
 

@@ -10,7 +10,7 @@ write() { # FILE TEXT: whole or not at all
 forget_what_is_not_ours() {
   local gen
   gen=$(current_gen)
-  if [ -z "$gen$(our_links)" ]; then rm -f "$etc"/before/{sysctl,routes,tables,links}; return 0; fi
+  if [ -z "$gen$(our_links)" ]; then rm -f "$etc"/before/{sysctl,routes,tables,links}; forget_tunnel; return 0; fi
   intact "$gen" || return 0
   keep_lines_of "$etc/before/sysctl" "$(sysctl_settings "$gen")"
   keep_lines_of "$etc/before/routes" "$(wanted_routes "$gen")"

@@ -19,16 +19,28 @@ leaves_others_alone() { # GEN
 interface_of_others() { # GEN
   local wg
   wg=$(header "$1" interface)
-  if [ ! -e "/sys/class/net/$wg" ] || is_our_interface "$wg" || takes_over "$1"; then return 0; fi
+  if [ ! -e "/sys/class/net/$wg" ] || is_our_interface "$wg"; then return 0; fi
+  if takes_over "$1"; then
+    key_of_another "$1" "$wg"
+    return 0
+  fi
   case $(sed -n 's/^DEVTYPE=//p' "/sys/class/net/$wg/uevent") in
     wireguard) others_tunnel "$1" "$wg" ;;
     *) echo "$wg is there already, and not ours: name another interface (network.interface)" ;;
   esac
 }
 
+# All sessions would end, and nobody's file would be good any more.
+key_of_another() { # GEN INTERFACE
+  local file
+  file=$(sed -n 's/^PrivateKeyFile=//p' "$(netdev_of "$1")")
+  [ ! -e "$file" ] || [ "$(wg show "$2" dump | awk -F'\t' 'NR == 1 { print $1 }')" = "$(<"$file")" ] \
+    || echo "$2 runs with another key than the file gives this host: keep it (adopt_key: true, and privateKeys in the stack's secret configuration), or stop that tunnel ('systemctl disable --now wg-quick@$2')"
+}
+
 others_tunnel() { # GEN INTERFACE
   local way="stop and disable it ('systemctl disable --now wg-quick@$2'), or name another interface (network.interface)"
-  if [ "$(header "$1" takes-over)" = wg-quick ]; then echo "$2 is there already, and not wg-quick's, which takes_over asks for (no /etc/wireguard/$2.conf, or systemd-networkd manages it), or has a FwMark, by which all traffic of this host goes into it: $way"
+  if [ "$(header "$1" takes-over)" = wg-quick ]; then echo "$2 is there already, and not wg-quick's, which takes_over asks for (no /etc/wireguard/$2.conf, or systemd-networkd manages it), or has a FwMark, by which all traffic of this host goes into it, or is in a VRF, or beside a tunnel of ours by another name: $way"
   else echo "$2 is there already (wg-quick@$2?): have it taken over as it runs (takes_over: wg-quick on this host), $way"; fi
 }
 
@@ -36,7 +48,7 @@ others_tunnel() { # GEN INTERFACE
 is_our_interface() { # INTERFACE
   local gen
   gen=$(current_gen)
-  { [ -n "$gen" ] && [ -e "$gen/description" ] && [ "$(header "$gen" interface)" = "$1" ]; } \
+  as_found "$1" || { [ -n "$gen" ] && [ -e "$gen/description" ] && [ "$(header "$gen" interface)" = "$1" ]; } \
     || case $(readlink "/run/systemd/network/50-$1.netdev" || readlink "/etc/systemd/network/50-$1.netdev") in "$current"/*) ;; *) return 1 ;; esac
 }
 

@@ -46,6 +46,7 @@ verb_apply() { # FILE
   stage "$1" "$digest"
   (fit "$gen" && check "$gen") || { status=$?; discard "$gen"; exit "$status"; }
   [ -s "$etc/deployment" ] || write "$etc/deployment" "$(header "$gen" deployment)"
+  remember_tunnel "$gen"
   withdraw "$gen"
   arm "$digest" "$(header "$gen" rollback-after)"
   apply_in_unit "$digest"
@@ -132,7 +133,6 @@ apply_anew() { # DIGEST: with the whole time for the confirmation
 commit() { # GEN
   put_links "$1"
   keep_networkd "$1"
-  disable_wg_quick "$1"
   to_disk
   make_current "$1"
   to_disk
@@ -154,6 +154,7 @@ finish() { # GEN
   forget_revoked "$1"
   missing_links "$1" | while read -r path; do waits_for_boot "$path" || link "$path"; done
   tidy
+  disable_wg_quick "$1"
   reload_units "$1"
   if brings_firewalld "$1"; then systemctl start "$watch_unit"; fi
   # Begins at once, and is not waited for.

@@ -57,6 +57,7 @@ not_undone() { # FROM TO
     wg=$(header "$1" interface)
     [ ! -e "/sys/class/net/$wg" ] || [ -e "$etc/before/tunnel" ] || echo "interface $wg is still there"
   fi
+  if ! has_tunnel "$2" && [ -e "$etc/before/tunnel" ]; then tunnel_left; fi
   [ ! -e "$etc/before/routes" ] || routes_left "$2"
   [ ! -e "$etc/before/sysctl" ] || settings_left "$2"
 }
@@ -89,6 +90,9 @@ forget_change() { # FROM TO
   if [ -z "$2" ]; then
     release_networkd "$1" || true
     rm -rf "$etc/before"
+    forget_tunnel
+  else
+    disable_wg_quick "$2" || true
   fi
   discard "$1"
 }

@@ -56,11 +56,12 @@ verb_leave() {
 
 take_away() { # GEN
   local gen=$1 path
+  enable_wg_quick
   systemctl -q disable wg-office.service 2>/dev/null || true
   systemctl stop "$watch_unit" 2>/dev/null || true
   our_links | while read -r path _; do give_back "$path"; done
   activate "" "$gen"
   release_networkd "$gen"
   systemctl daemon-reload
-  rm -rf "$etc" "$run/rolled-back" "$run/leaving"
+  rm -rf "$etc" "$run/rolled-back" "$run/leaving" "$run/found-tunnel"
 }
