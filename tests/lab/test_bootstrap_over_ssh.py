@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -160,12 +162,14 @@ def test_two_who_use_it_at_once_are_one_who_is_let_in(office: Office) -> None:
     keys = f"{office.site.host_key}\n{office.site.host_key}\n"
     options = ["-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR", "-oIdentitiesOnly=yes"]
     command = ["ssh", "-F/dev/null", *options, f"-i{key}", f"-p{office.hub.port}", f"root@{LOOPBACK}"]
-    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    for one in both:
-        assert one.stdin is not None
-        one.stdin.write(keys)
-        one.stdin.close()
-    said = sorted(one.stdout.read().split()[0] for one in both if one.stdout is not None)
+    with ExitStack() as running:
+        process = partial(subprocess.Popen, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        all_at_once = [running.enter_context(process()) for _ in range(4)]
+        for one in all_at_once:
+            assert one.stdin is not None
+            one.stdin.write(keys)
+            one.stdin.close()
+        said = sorted(one.stdout.read().split()[0] for one in all_at_once if one.stdout is not None)
     assert said == ["enrolled", "used", "used", "used"]
 
 

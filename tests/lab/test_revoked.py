@@ -128,13 +128,13 @@ def test_a_running_change_is_waited_for(hub: Office) -> None:
     assert done.returncode == hostscript.BUSY
     assert not refuses_f(hub)
     command = [*hub.sandbox.enter.split(), "sh", "-c", hostscript.revoke_command("root")]
-    waiting = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert waiting.stdin is not None
-    waiting.stdin.write(hostscript.revoke_lines([REVOKE_F.strip()]))
-    waiting.stdin.close()
-    assert waiting.poll() is None
-    holder.communicate("\n")
-    assert waiting.wait(60) == 0
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stdin is not None
+        waiting.stdin.write(hostscript.revoke_lines([REVOKE_F.strip()]))
+        waiting.stdin.close()
+        assert waiting.poll() is None
+        holder.communicate("\n")
+        assert waiting.wait(60) == 0
     assert refuses_f(hub)
 
 

@@ -6,6 +6,7 @@ e 10.70.0.4, f 10.70.0.5 -- wg0 [c] lan0 -- d 192.168.200.244          network n
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from netns import DEVICE, Net
@@ -22,6 +23,7 @@ class Gateway(Net):
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__("", "")
         self.names, self.sandbox = ["host", "peers", "d"], sandbox
+        self.open = ExitStack()
         self.office = Office(sandbox, ENVIRONMENT, planned(ENVIRONMENT, "gateway", "c"))
 
     def _build(self) -> None:
@@ -40,13 +42,14 @@ class Gateway(Net):
         client = self.connect("peers", DEVICE, 22, address, timeout=10)
         server, _ = self.listeners[0].accept()
         for end in (client, server):
+            self.open.enter_context(end)
             end.settimeout(1)
         return client, server
 
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    with Sandbox("192.168.200.248/24") as sandbox, Gateway(sandbox) as net:
+    with Sandbox("192.168.200.248/24") as sandbox, Gateway(sandbox) as net, net.open:
         net.listen("d", 22)
         yield net
 
