@@ -141,5 +141,6 @@ class Background:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.stop("KILL")
+        with self.process:
+            if self.process.poll() is None:
+                self.stop("KILL")

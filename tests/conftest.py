@@ -24,6 +24,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return package.wheel(tmp_path_factory.mktemp("package"))
 
 
+LEAKS = ("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is left open is an error in tests/unit."""
+    for item in items:
+        if item.path.is_relative_to(CLONE / "tests" / "unit"):
+            for leak in LEAKS:
+                item.add_marker(pytest.mark.filterwarnings(leak))
+
+
 def pytest_report_header() -> str:
     selection = read_selection(here())
     return f"toolchain: {selection.line() if selection else 'none in place; engine and lab tests need `make toolchain`'}"
