@@ -49,7 +49,6 @@ ELSEWHERE = {
     "python -m wg_office revoke alice --file configs/office.yaml": "tests/lab/test_operations.py",
     "python -m wg_office adopt": "tests/unit/test_cli_adopt.py",
     "python -m wg_office bootstrap GATEWAY --file configs/office.yaml": "tests/lab/test_bootstrap_over_ssh.py, and test_first_minute.py",
-    "pulumi config set --secret --path 'presharedKeys.NAME'": "tests/engine/test_office_mocks.py",
     "make clean": "would take away the clone that runs this",
     "make clean-cache": "would take away what all clones share",
     "make bench": "half an hour by itself",
