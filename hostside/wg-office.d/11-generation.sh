@@ -48,8 +48,18 @@ of_networkd() { # GEN netdev|network
   if older "$1"; then printf '%s\n' "$1/files/etc/$name"; else printf '%s\n' "$1/files/run/$name"; fi
 }
 
+no_secret='AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
+
+# Addresses that stand in one text with commas.
+sorted_in_awk='
+  function sorted(text,  n, i, j, t, a, out) {
+    n = split(text, a, ","); for (i = 2; i <= n; i++) { t = a[i]; for (j = i - 1; j > 0 && a[j] > t; j--) a[j+1] = a[j]; a[j+1] = t }
+    for (i = 1; i <= n; i++) out = out (i > 1 ? "," : "") a[i]; return out
+  }
+'
+
 # The .netdev in the words of wg(8). Keys are read here and go through pipes only. Omitted values are written
-# out, since older wg tools keep what syncconf does not mention.
+# out, since older wg tools keep what a configuration does not mention.
 wg_config() { # GEN
   awk '
     function read_key(path,  line) { if ((getline line < path) <= 0) { missing = path; exit } close(path); return line }
@@ -58,7 +68,7 @@ wg_config() { # GEN
     /^\[/ {
       end_peer(); section = $0
       if (section == "[WireGuard]") { print "[Interface]"; print "FwMark = 0" }
-      if (section == "[WireGuardPeer]") { print "[Peer]"; in_peer = 1; keepalive = 0; psk = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" }
+      if (section == "[WireGuardPeer]") { print "[Peer]"; in_peer = 1; keepalive = 0; psk = "'"$no_secret"'" }
       next
     }
     section != "[WireGuard]" && section != "[WireGuardPeer]" { next }

@@ -12,12 +12,45 @@ put_tunnel() { # TO FROM
   # the port can be only one's
   if has_tunnel "$2" && ! same_interface "$1" "$2"; then drop_tunnel "$2"; fi
   [ -e "/sys/class/net/$wg" ] || make_tunnel "$1"
-  wg syncconf "$wg" <(wg_config "$1")
+  wg_config "$1" | put_peers "$wg"
   # in a VRF its packets would bear another name than the rules judge
   [ ! -e "/sys/class/net/$wg/master" ] || ip link set "$wg" nomaster
   ip link set "$wg" mtu "$(network_values "$1" Link MTUBytes)"
   put_addresses "$wg" "$(network_values "$1" Network Address)"
   ip link set "$wg" up
+}
+
+# Only what is not so yet. `wg syncconf` writes every peer anew, for a moment without its addresses, and a packet that comes then is lost.
+# Nobody goes before the new ones are there, since an address may pass from one to the other.
+put_peers() { # INTERFACE; a configuration in the words of wg(8) on stdin
+  local config running key
+  config=$(cat)
+  running=$(wg show "$1" dump)
+  wg addconf "$1" <(less_unchanged <(printf '%s\n' "$running") <(printf '%s\n' "$config"))
+  awk 'NR == FNR { if ($1 == "PublicKey") wanted[$3]; next } FNR > 1 && !($1 in wanted) { print $1 }' \
+    <(printf '%s\n' "$config") <(printf '%s\n' "$running") | while read -r key; do wg set "$1" peer "$key" remove; done
+}
+
+less_unchanged() { # DUMP CONFIGURATION: without those whose addresses, secret, keepalive and endpoint, where one is named, are the same
+  awk "$sorted_in_awk"'
+    function end_block() {
+      if (!(key in has) || has[key] != psk " " keepalive " " sorted(ips) || (endpoint != "" && endpoint != at[key])) printf "%s", block
+      key = endpoint = ips = block = ""
+    }
+    NR == FNR {
+      if (FNR > 1) has[$1] = ($2 == "(none)" ? "'"$no_secret"'" : $2) " " ($8 == "off" ? 0 : $8) " " sorted($4 == "(none)" ? "" : $4)
+      at[$1] = $3
+      next
+    }
+    $1 == "[Peer]" { end_block() }
+    { block = block $0 "\n" }
+    $1 == "PublicKey" { key = $3 }
+    $1 == "PresharedKey" { psk = $3 }
+    $1 == "PersistentKeepalive" { keepalive = $3 }
+    $1 == "Endpoint" { endpoint = $3 }
+    $1 == "AllowedIPs" { ips = ips (ips == "" ? "" : ",") $3 }
+    END { end_block() }
+  ' "$1" "$2"
 }
 
 # These and no others. Without that setting the kernel takes the others of its subnet away along with one that goes, and with the last one all

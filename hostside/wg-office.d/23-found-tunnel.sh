@@ -58,7 +58,7 @@ forget_tunnel() { rm -rf "$etc"/before/tunnel{,.new} "$run/found-tunnel"; }
 config_of() { # INTERFACE
   wg showconf "$1" | awk '
     function end_peer() {
-      if (in_peer && !psk) print "PresharedKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+      if (in_peer && !psk) print "PresharedKey = '"$no_secret"'"
       if (in_peer && !keepalive) print "PersistentKeepalive = 0"
       in_peer = psk = keepalive = 0
     }
@@ -130,7 +130,7 @@ as_it_was() { # FROM INTERFACE FOUND
   # it was in force, and where its peers are now is true; what was found may be weeks old
   if [ "$(current_gen)" = "$1" ]; then stays=$(wg show "$2" endpoints); fi
   rm -f "/run/systemd/network/50-$2.netdev" "/run/systemd/network/50-$2.network"
-  wg syncconf "$2" <(less_endpoints "$stays" <"$3/config")
+  less_endpoints "$stays" <"$3/config" | put_peers "$2"
   ip link set "$2" mtu "$(<"$3/mtu")"
   put_addresses "$2" "$(<"$3/addresses")"
 }

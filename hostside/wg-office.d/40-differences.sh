@@ -42,11 +42,7 @@ tunnel_differences() { # GEN INTERFACE
 
 # Private and preshared keys are compared here, and not shown.
 peer_differences() { # INTERFACE wanted CANONICAL running CANONICAL
-  awk -v wg="$1" '
-    function sorted(text,  n, i, j, t, a, out) {
-      n = split(text, a, ","); for (i = 2; i <= n; i++) { t = a[i]; for (j = i - 1; j > 0 && a[j] > t; j--) a[j+1] = a[j]; a[j+1] = t }
-      for (i = 1; i <= n; i++) out = out (i > 1 ? "," : "") a[i]; return out
-    }
+  awk -v wg="$1" "$sorted_in_awk"'
     function compare(what, name, is, want) { if (is != want) print what " " name " is " is ", not " want }
     $1 == "interface" && side == "wanted" { private = $2; port = $3 }
     $1 == "interface" && side == "running" {
@@ -81,7 +77,7 @@ canonical_config() {
 canonical_dump() {
   awk -F'\t' '
     NR == 1 { print "interface", $1, $3; next }
-    { print "peer", $1, ($2 == "(none)" ? "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" : $2), ($8 == "off" ? 0 : $8), ($4 == "(none)" ? "" : $4) }
+    { print "peer", $1, ($2 == "(none)" ? "'"$no_secret"'" : $2), ($8 == "off" ? 0 : $8), ($4 == "(none)" ? "" : $4) }
   ' | sort
 }
 

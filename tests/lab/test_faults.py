@@ -286,6 +286,35 @@ def test_a_preshared_key_that_is_missing_takes_no_peer_away(table: Bench) -> Non
     machine.assert_holds(machine.state)
 
 
+# ---- peers beside those who are changed ------------------------------------------------------------------------------
+
+COMES_AND_GOES = r"""
+everybody=$(config_of wg0)
+without=$(awk -v key="$1" '$0 == "[Peer]" { show() } { block = block $0 "\n" } END { show() }
+  function show() { if (!index(block, key)) printf "%s", block; block = "" }' <<<"$everybody")
+for time in {1..150}; do
+  for config in "$without" "$everybody"; do printf '%s\n' "$config" | put_peers wg0; done
+done
+"""
+
+
+@pytest.mark.matrix
+def test_a_peer_that_comes_and_goes_300_times_costs_the_others_no_packet(table: Bench, lab: Lab) -> None:
+    """Of 500 a second. `wg syncconf` loses one in about 300 runs: it writes each peer anew, for a moment without its addresses."""
+    machine = table.machines["z"]
+    table.await_e()
+    text, _, nothing = hostscript.scripts().host.rpartition('main "$@"; exec true\n')
+    assert not nothing
+    with lab.popen("e", ["sh", "-c", f"exec ping -n -i0.002 {D} >/root/pings 2>&1"]) as pings:
+        done = machine.run(f"bash -s {machine.names['f'].public_key}", text + COMES_AND_GOES)
+        pings.stop()
+    said = lab.get("e", "/root/pings")
+    assert done.status == 0, done
+    assert said.count("ttl=") > 1000
+    assert [line for line in said.splitlines() if "ttl=" not in line and "icmp_seq" in line] == []
+    machine.assert_holds(machine.state)
+
+
 # ---- the first installation -----------------------------------------------------------------------------------------
 
 FIRST = {("c", "linked")}
