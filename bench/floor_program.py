@@ -26,7 +26,10 @@ def register(one: dict[str, Any], opts: pulumi.ResourceOptions) -> pulumi.Resour
                 name, **texts, connection=connection, logging=remote.Logging.NONE, add_previous_output_in_env=False, opts=opts
             )
         case _:
-            return pulumi.ComponentResource(kind, name, None, opts)
+            made = pulumi.ComponentResource(kind, name, None, opts)
+            # As the SDK asks of every component, whatever it is for.
+            made.register_outputs({})
+            return made
 
 
 def _snake(key: str) -> str:

@@ -168,9 +168,12 @@ def _is_there(data: Any, part: str | int) -> bool:
 
 
 def placed(path: FilePath, findings: Iterable[Finding]) -> tuple[Fault, ...]:
-    """Findings of others about a file that can be read, with their lines."""
+    """Findings of others about a file that can be read, with their lines. Without any it is not read once more."""
+    found = tuple(findings)
+    if not found:
+        return ()
     placer = _Placer(str(path), parse(_read(path, str(path))))
-    return tuple(sorted(placer.finding(each) for each in findings))
+    return tuple(sorted(placer.finding(each) for each in found))
 
 
 def _read(path: FilePath, shown: str) -> str:
