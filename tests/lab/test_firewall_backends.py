@@ -70,7 +70,7 @@ def test_a_firewall_that_is_not_there_is_named(host: Host, firewall: Firewall, t
         done = host.apply(host.description(plan(firewall)))
     finally:
         host.shell(f"mv /root/{tool} /usr/sbin/")
-    assert (done.returncode, done.stderr) == (UNFIT, f"wg-office: this host lacks: {package}; install with: apt-get install {package}\n")
+    assert (done.returncode, done.stderr) == (UNFIT, f"wg-office: this host lacks: {tool}; install with: apt-get install {package}\n")
 
 
 def test_firewalld_that_does_not_run_is_refused(host: Host) -> None:
@@ -78,8 +78,8 @@ def test_firewalld_that_does_not_run_is_refused(host: Host) -> None:
 
 
 def await_firewalld(host: Host) -> None:
-    """It counts as started before its rules are loaded."""
-    loaded = "firewall-cmd --state && nft list chain inet firewalld filter_FORWARD_POLICIES_post"
+    """It counts as started before its rules are loaded. Until Debian 12 these chains end in `_pre` and `_post`."""
+    loaded = "firewall-cmd --state && nft list table inet firewalld | grep -q 'chain filter_FORWARD_POLICIES'"
     host.lab.exec("z", ["sh", "-c", f"until {loaded}; do sleep 0.2; done"], timeout=120)
 
 
