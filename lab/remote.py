@@ -121,9 +121,13 @@ class Background:
 
     def stop(self, signal_name: str = "INT", timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Signal the command (SIGINT makes ping and tcpdump print their summary) and collect what it printed."""
-        if self.process.poll() is None:
-            self._connection.interrupt(self._tag, signal_name)
+        self.signal(signal_name)
         return self.wait(timeout)
+
+    def signal(self, name: str) -> None:
+        """The same, for whoever reads the output elsewhere."""
+        if self.process.poll() is None:
+            self._connection.interrupt(self._tag, name)
 
     def wait(self, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
         """Collect the output of a command that ends by itself."""

@@ -158,6 +158,8 @@ class Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.background.signal("KILL")
+        self._reader.join()
         self.background.__exit__()
 
 
