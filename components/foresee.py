@@ -7,23 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pulumi
-from netaddr import IPAddress, valid_ipv4
 
 from wg_office.environment.model import HUB, Environment
-from wg_office.hosts.changes import admits, disruptions, severs, what_developers_lose
+from wg_office.hosts.changes import disruptions, first_over_tunnel, now_over_tunnel, severs, what_developers_lose
 from wg_office.hosts.description import Description, read
 from wg_office.hosts.hostscript import way_in
-from wg_office.network.instructions import call_in
 
 from .command import Given, given
 from .under_way import UnderWay, host_of, is_description
-
-_NO_TUNNEL_YET = (
-    "is reached over a tunnel that does not stand yet; give it an ssh without `via: hub` for its first `pulumi up`, or, where nobody can "
-    "dial it, have it dial the hub: `{command}`"
-)
-
-_HUB_NOT_ADMITTED = "does not let the hub in yet; first put {{host: {name}, ports: [{port}/tcp]}} into the hub's access, and `pulumi up`"
 
 
 def foresight_hook(env: Environment, under_way: UnderWay, prefix: str) -> pulumi.ResourceHook:
@@ -74,22 +65,16 @@ class _Foresight:
         """Why a host cannot be given what is new for it, a clause each with its remedy."""
         hub = self._over_tunnel(new.given)
         if old is None:
-            if hub and not any(gateway.name == host and gateway.adopt_key for gateway in self.env.gateways):
-                yield _NO_TUNNEL_YET.format(command=call_in(host))
+            if hub:
+                yield from first_over_tunnel(host, adopted=host in self.env.adopted_gateways)
         elif old.description is not None:
             if new.description is not None:
                 yield from severs(old.description, new.description, hub)
-            if hub and not self._over_tunnel(old.given) and not self._lets_in(old.description, new.given):
-                yield _HUB_NOT_ADMITTED.format(name=host, port=new.given.ssh.port)
+            if hub and not self._over_tunnel(old.given):
+                yield from now_over_tunnel(host, old.description, self.env.hub.address, new.given.ssh)
 
     def _over_tunnel(self, to: Given) -> bool:
         """Whether the hub is on the way: what is, and is no jump. A machine that has dialled the hub itself is there without the tunnel."""
         jumps = {jump.address for jump in self.env.jumps.values()}
         on_the_way = to.through is not None and to.through.address not in jumps
         return on_the_way and to.ssh.model_copy(update={"via": HUB}).over_tunnel
-
-    def _lets_in(self, description: Description, to: Given) -> bool:
-        """Whether the host as it is now answers the hub; a name that is no address the file cannot know."""
-        if not valid_ipv4(to.ssh.host):
-            return True
-        return admits(description, self.env.hub.address, IPAddress(to.ssh.host), to.ssh.port)

@@ -83,6 +83,7 @@ def test_the_command_of_the_document_is_this_one(office: Office) -> None:
     section = (CLONE / "docs" / "operations.md").read_text().partition("\n## A gateway's first minute\n")[2].partition("\n## ")[0]
     typed, *others = [line.removeprefix("    $ ") for line in section.splitlines() if line.startswith("    ")]
     assert set(others) == {"pulumi up", "python -m wg_office status configs/office.yaml | tail -n 1"}, "which test_first_minute.py types"
+    assert section.index("`access: [{host: a, ports: [22/tcp]}]`") < section.index(typed), "the `up` over the tunnel needs it in force"
     (office.folder / "configs").symlink_to(office.folder)
     more = ["--hub", f"{LOOPBACK}:{office.hub.port}", "--key", str(office.key)]
     command = [sys.executable, *typed.split()[1:], *more]

@@ -176,6 +176,30 @@ def test_another_name_of_the_network_is_told_with_what_it_costs() -> None:
     assert not any(host.interruptions or host.refused for host in made.hosts)
 
 
+OVER_THE_TUNNEL = {"host": "10.70.0.2", "via": "hub"}
+CALLING_IN = {"host": "127.0.0.1", "port": 2201, "via": "hub"}
+LETS_IN = OFFICE["hub"] | {"access": [{"host": "a", "ports": ["22/tcp"]}]}
+
+
+@pytest.mark.parametrize("way", [OFFICE["gateways"][0]["ssh"], CALLING_IN])
+def test_a_way_over_the_tunnel_is_refused_by_a_host_that_does_not_let_the_hub_in_yet(way: dict[str, Any]) -> None:
+    after = office(gateways=gateways(a={"ssh": OVER_THE_TUNNEL}), hub=LETS_IN)
+    made = difference(office(gateways=gateways(a={"ssh": way})), after)
+    assert hosts(made)["a"] == "refused"
+    (line,) = next(host.refused for host in made.hosts if host.host == "a")
+    assert line == "does not let the hub in yet; first put {host: a, ports: [22/tcp]} into the hub's access, and `pulumi up`"
+    assert hosts(difference(office(gateways=gateways(a={"ssh": way}), hub=LETS_IN), after))["a"] == "the way to it"
+
+
+def test_a_new_gateway_is_not_reached_over_a_tunnel_that_does_not_stand_yet() -> None:
+    before, ssh = office(gateways=OFFICE["gateways"][1:], developers=developers(e={"access": ["beijing"]})), OVER_THE_TUNNEL
+    made = difference(before, office(gateways=gateways(a={"ssh": ssh})))
+    assert hosts(made)["a"] == "refused"
+    assert "a tunnel that does not stand yet" in next(host.refused for host in made.hosts if host.host == "a")[0]
+    for ways in ({"ssh": ssh, "adopt_key": True}, {"ssh": CALLING_IN}):
+        assert hosts(difference(before, office(gateways=gateways(a=ways))))["a"].startswith("new")
+
+
 def test_json_says_what_the_lines_say() -> None:
     made = difference(office(), office(**CHANGES["a-developer-less"]))
     data = json.loads(json.dumps(report.as_data(made)))

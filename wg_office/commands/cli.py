@@ -324,8 +324,7 @@ def status(
     environment = environment_of(file)
     hosts = _asked(environment, _stack(file, environment, stack), key, timeout)
     if as_json:
-        ends = [str(each) for each in _endings(environment, file)]
-        typer.echo(json_text({**status_report.as_data(environment, hosts), "ends": ends}))
+        typer.echo(json_text(status_report.as_data(environment, hosts, map(str, _endings(environment, file)))))
     else:
         console().print(status_report.table(environment, hosts))
         if with_peers:

@@ -119,12 +119,13 @@ def _bytes(count: int) -> str:
 # --- for programs ------------------------------------------------------------------------------------------------------------------------
 
 
-def as_data(env: Environment, hosts: tuple[HostStatus, ...]) -> dict[str, Any]:
-    """All of it for JSON; docs/drift.md describes the fields."""
+def as_data(env: Environment, hosts: tuple[HostStatus, ...], ends: Iterable[str] = ()) -> dict[str, Any]:
+    """All of it for JSON, with a line for each end of the file; docs/drift.md describes the fields."""
     return {
         "environment": env.environment,
         "state": state(hosts),
         "exit_status": EXIT_STATUS[state(hosts)],
+        "ends": list(ends),
         "hosts": [_host_data(host) for host in hosts],
     }
 

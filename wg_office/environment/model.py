@@ -721,6 +721,11 @@ class Environment(Record):
         return tuple(gateway for gateway in self.active_gateways if not gateway.is_managed)
 
     @property
+    def adopted_gateways(self) -> frozenset[str]:
+        """Those that bring a private key which is in use: their tunnel may stand before our first change."""
+        return frozenset(gateway.name for gateway in self.gateways if gateway.adopt_key)
+
+    @property
     def brought_keys(self) -> dict[str, str]:
         """The public keys that peers brought themselves, by the peer's name."""
         return {peer.name: peer.public_key for peer in self.peers if peer.public_key is not None}

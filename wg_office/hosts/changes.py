@@ -6,11 +6,13 @@ a host is reached are refused.
 
 from collections.abc import Iterator
 
-from netaddr import IPAddress, IPNetwork
+from netaddr import IPAddress, IPNetwork, valid_ipv4
 
+from wg_office.environment.model import Ssh
 from wg_office.hosts.description import Description, NamedPeer
 from wg_office.hosts.keys import GENERATED_ON_APPLY
 from wg_office.hosts.render import CARRIES
+from wg_office.network.instructions import call_in
 
 _OWN = {"PrivateKeyFile": "its key", "ListenPort": "its port", "Name": "the name of its interface"}
 _PEERS = {"PublicKey": "key", "PresharedKeyFile": "preshared key", "Endpoint": "endpoint"}
@@ -158,6 +160,21 @@ def _on_hub(before: Description, after: Description) -> Iterator[str]:
                 yield f"{what} changes, over which {name} is reached; {_ANOTHER_WAY}"
 
 
+def first_over_tunnel(host: str, *, adopted: bool) -> tuple[str, ...]:
+    """Why a host that is installed for the first time cannot be reached over the tunnel: only one that was taken over has it already."""
+    return () if adopted else (_NO_TUNNEL_YET.format(command=call_in(host)),)
+
+
+def now_over_tunnel(host: str, before: Description, hub: IPAddress, ssh: Ssh) -> tuple[str, ...]:
+    """Why a host that was reached otherwise cannot be reached over the tunnel from now on: as it is, it does not answer the hub there.
+
+    What a name leads to, that is no address, the file cannot know.
+    """
+    if not valid_ipv4(ssh.host) or admits(before, hub, IPAddress(ssh.host), ssh.port):
+        return ()
+    return (_HUB_NOT_ADMITTED.format(name=host, port=ssh.port),)
+
+
 def way(description: Description, hub: IPAddress) -> str:
     """What severs and admits look at, as a description of its own: it travels with the keys, which are refused for the same reasons.
 
@@ -177,4 +194,9 @@ def way(description: Description, hub: IPAddress) -> str:
     return "\n".join([*lines, "---- file flows 0644", *flows, ""])
 
 
+_NO_TUNNEL_YET = (
+    "is reached over a tunnel that does not stand yet; give it an ssh without `via: hub` for its first `pulumi up`, or, where nobody can "
+    "dial it, have it dial the hub: `{command}`"
+)
+_HUB_NOT_ADMITTED = "does not let the hub in yet; first put {{host: {name}, ports: [{port}/tcp]}} into the hub's access, and `pulumi up`"
 _ANOTHER_WAY = "give it an ssh without `via: hub` for this change"

@@ -13,7 +13,7 @@ from wg_office.environment.fields import Moment
 from wg_office.environment.grants import Record
 from wg_office.environment.model import HUB, Client, Developer, Environment, Hub, OwnDevice, Peer, Site, Ssh
 from wg_office.hosts import description, hostscript
-from wg_office.hosts.changes import disruptions, severs
+from wg_office.hosts.changes import disruptions, first_over_tunnel, now_over_tunnel, severs
 from wg_office.hosts.description import HEADER, Description
 from wg_office.hosts.keys import PublicNames
 from wg_office.hosts.render import Keys, render_description
@@ -69,10 +69,10 @@ class HostChange:
     @property
     def verdict(self) -> str:
         """In a word or two."""
-        if self.state != "stays":
-            return "new: installed for the first time" if self.state == "new" else "gone: all of it is taken away"
         if self.refused:
             return "refused"
+        if self.state != "stays":
+            return "new: installed for the first time" if self.state == "new" else "gone: all of it is taken away"
         if self.interruptions:
             return "interruption"
         if not self.touched:
@@ -406,12 +406,15 @@ def _hosts(before: Environment | None, after: Environment | None) -> Iterator[Ho
     was, now = (() if env is None else plan(env) for env in (before, after))
     for name, old, new in _pairs(was, now, lambda each: each.name):
         if old is not None and new is not None and before is not None and after is not None:
-            yield _host(_Side(old, _as_keys(before)), _Side(new, _as_keys(after)))
-        elif (only := new or old) is not None:
-            yield HostChange(name, only.role, "gone" if new is None else "new")
+            yield _host(_Side(old, _as_keys(before)), _Side(new, _as_keys(after)), after.hub.address)
+        elif new is not None and after is not None:
+            refused = first_over_tunnel(name, adopted=name in after.adopted_gateways) if new.ssh.over_tunnel else ()
+            yield HostChange(name, new.role, "new", refused=refused)
+        elif old is not None:
+            yield HostChange(name, old.role, "gone")
 
 
-def _host(was: _Side, now: _Side) -> HostChange:
+def _host(was: _Side, now: _Side, hub: IPAddress) -> HostChange:
     before, after = _described(was), _described(now)
     touched = tuple(aspect for aspect, of in _ASPECTS if of(was) != of(now))
     if not touched and any(path != HEADER for path in description.changed_parts(before, after)):
@@ -422,8 +425,16 @@ def _host(was: _Side, now: _Side) -> HostChange:
         "stays",
         (*touched, *(["the way to it"] if _moved(was.host, now.host) else [])),
         disruptions(before, after),
-        severs(before, after, now.host.ssh.over_tunnel),
+        tuple(_refusals(was, now, hub)),
     )
+
+
+def _refusals(was: _Side, now: _Side, hub: IPAddress) -> Iterator[str]:
+    """Why `pulumi up` would not carry it out: what components/foresee.py asks there of what is deployed."""
+    before, ssh = _described(was), now.host.ssh
+    yield from severs(before, _described(now), ssh.over_tunnel)
+    if ssh.over_tunnel and not was.host.ssh.over_tunnel:
+        yield from now_over_tunnel(now.host.name, before, hub, ssh)
 
 
 def _moved(was: HostPlan, now: HostPlan) -> bool:
