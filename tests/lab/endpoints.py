@@ -44,7 +44,7 @@ def connect(address, port):
         try:
             client.connect((address, int(port)))
             return "open"
-        except TimeoutError:
+        except socket.timeout:  # Debian 11: another one than TimeoutError
             return "silence"
         except OSError as error:
             return {errno.EHOSTUNREACH: "prohibited", errno.EACCES: "prohibited"}.get(error.errno, error.strerror)
@@ -78,7 +78,7 @@ try:
                 break
             print(".", end="", flush=True)
             silences = 0
-        except TimeoutError:
+        except socket.timeout:  # Debian 11: another one than TimeoutError
             # The server sends all the time. Whoever hears nothing asks, and so learns that the connection is over.
             silences += 1
             connection.sendall(b"?")
