@@ -234,16 +234,19 @@ _TOO_FEW = 3
 
 
 def _unique_sites(environment: Environment) -> Iterator[Finding]:
-    seen: dict[str, tuple[Path, Site]] = {}
-    for path, host in hosts(environment):
-        if not _has(host, "site") or host.site is None:
-            continue
-        if host.site in seen:
-            first, other = seen[host.site]
-            owner = _called(other, _kind(other))
-            message = f"{host.site} is already the site of {owner}"
+    for name, ((first, other), *later) in _named_sites(environment).items():
+        for path, host in later:
+            message = f"{name} is already the site of {_called(other, _kind(other))}"
             yield Finding((*path, "site"), message, _one_gateway_each(host, other), (*first, "site"))
-        seen.setdefault(host.site, (path, host))
+
+
+def _named_sites(environment: Environment) -> dict[str, list[tuple[Path, Site]]]:
+    """The hosts of each site. Of one that is there twice nobody knows which is meant."""
+    found: dict[str, list[tuple[Path, Site]]] = {}
+    for path, host in hosts(environment):
+        if _has(host, "site") and host.site is not None:
+            found.setdefault(host.site, []).append((path, host))
+    return found
 
 
 def _one_gateway_each(host: Site, other: Site) -> str:
@@ -366,7 +369,7 @@ def _lan_prefixes(environment: Environment) -> Iterator[Finding]:
             yield Finding(here, f"{cidr} holds {special} addresses", f"write the prefix that the LAN's {by}")
         for name, vpn in _vpns(environment):
             if overlap(cidr, vpn):
-                remedy = f"choose another VPN prefix{_free_vpn(environment) if vpn.version == 4 else ''}, with addresses in it: "
+                remedy = f"choose another VPN prefix{free_vpn(environment) if vpn.version == 4 else ''}, with addresses in it: "
                 yield Finding(here, f"{cidr} overlaps the VPN {vpn}", f"{remedy}the VPN lies in no LAN", ("network", name))
         if cidr.version == 6 and _has(environment, "network") and getattr(environment.network, "cidr6", cidr) is None:
             remedy = "set network.cidr6, such as fd70::/64, from which every peer gets an address; or take the LAN away"
@@ -400,8 +403,8 @@ def _whose(one: Site, other: Site) -> str:
     return "another LAN of the same site" if one is other else f"the LAN of {_called(one, _kind(one))}"
 
 
-def _free_vpn(environment: Environment) -> str:
-    """A usual VPN prefix that no LAN overlaps."""
+def free_vpn(environment: Environment) -> str:
+    """How a remedy goes on with a usual VPN prefix that no LAN overlaps."""
     taken = [prefix for _, _, lan in lans(environment) for prefix in (lan.cidr, lan.known_as)] + [environment.network.cidr]
     tens = (f"10.{number}.0.0/16" for number in range(70, 200))
     prefixes = map(IPNetwork, chain(tens, ("172.16.0.0/16", "192.168.240.0/20")))  # for whose LAN is all of 10.0.0.0/8
@@ -573,10 +576,14 @@ def _like(lan: Lan, wrong: IPNetwork | None) -> str:
 def _alias_of_others(environment: Environment, here: Path, lan: Lan, alias: IPNetwork) -> Iterator[Finding]:
     for whose, prefix, see in _others(environment, here):
         if overlap(alias, prefix):
-            free = _free_like(lan.cidr, list(_taken(environment)))
-            remedy = "write one that is used nowhere" if free is None else f"{free} is free"
-            yield Finding(here, f"{alias} overlaps {whose}", remedy, see)
+            yield Finding(here, f"{alias} overlaps {whose}", another_alias(environment, lan), see)
             return
+
+
+def another_alias(environment: Environment, lan: Lan) -> str:
+    """What to write in place of an alias that is in somebody's way."""
+    free = _free_like(lan.cidr, list(_taken(environment)))
+    return "write one that is used nowhere" if free is None else f"{free} is free"
 
 
 def _others(environment: Environment, here: Path) -> Iterator[tuple[str, IPNetwork, Path]]:
@@ -596,7 +603,7 @@ def _others(environment: Environment, here: Path) -> Iterator[tuple[str, IPNetwo
 
 def _linked_with_their_likes(environment: Environment) -> Iterator[Finding]:
     """Two sites that are linked, where one knows the other by addresses of its own: its machines would look for them beside them."""
-    named = {host.site_name: (path, host) for path, host in hosts(environment) if _has(host, "site") and host.site is not None}
+    named = {name: here[0] for name, here in _named_sites(environment).items() if len(here) == 1}
     proposed = _proposed_once(environment)
     for index, link in enumerate(environment.links):
         pair = [named.get(getattr(link, end, "")) for end in ("from_", "to")]
@@ -613,6 +620,17 @@ def _likes(proposed: _Proposed, link: Path, here: Site, path: Path, there: Site)
             remedy = "take the link away" if free is None else f"write as: {free} beside that too, or take the link away"
             message = f"site {here.site} has {own.cidr} itself, and would not find {lan.cidr} of site {there.site}"
             yield Finding(link, message, remedy, (*place, "cidr"))
+
+
+def _interfaces(environment: Environment) -> Iterator[Finding]:
+    """That no LAN is looked for in the tunnel itself, where the rules would take its packets for a stranger's."""
+    if not _has(environment, "network"):
+        return
+    for path, host, lan in lans(environment):
+        if lan.interface is not None and lan.interface == environment.network.interface and host.is_managed and not lan.outside:
+            message = f"{lan.interface} is the tunnel's own interface"
+            remedy = f"write the {_kind(host)}'s interface in the LAN, such as eth0, or leave it out: the address tells"
+            yield Finding((*path, "interface"), message, remedy, ("network", "interface"))
 
 
 def _lan_addresses(environment: Environment) -> Iterator[Finding]:
@@ -1083,7 +1101,7 @@ def _dns(environment: Environment) -> Iterator[Finding]:
 class _Known:
     """What a grant may refer to, by name; None where a part of the file could not be read, so that nothing is called unknown for it."""
 
-    sites: dict[str, Site] | None
+    sites: dict[str, list[Site]] | None
     developers: set[str] | None
     hosts: set[str] | None
     groups: set[str]
@@ -1094,7 +1112,7 @@ class _Known:
         named = [host for _, host in hosts(environment)]
         complete = _has(environment, "hub") and all(_has(each, "site") and not (each.networks and each.site is None) for each in named)
         return cls(
-            {each.site_name: each for each in named if each.site is not None} if complete else None,
+            {name: [host for _, host in each] for name, each in _named_sites(environment).items()} if complete else None,
             {each.name for each in developers} if all(_has(each, "name") for each in developers) else None,
             {each.name for each in named} if _has(environment, "hub") and all(_has(each, "name") for each in named) else None,
             set(environment.groups),
@@ -1102,7 +1120,7 @@ class _Known:
 
     def site_of(self, host: str) -> str | None:
         """The site of the host that is called so."""
-        return next((each.site_name for each in (self.sites or {}).values() if getattr(each, "name", None) == host), None)
+        return next((site for site, each in (self.sites or {}).items() if host in (getattr(one, "name", None) for one in each)), None)
 
     def instead_of_a_site(self, name: str) -> str | None:
         """The grant that somebody meant who wrote another name in a site's place."""
@@ -1201,9 +1219,9 @@ def _name(
 
 
 def _hosts(known: _Known, path: Path, site: str, hosts: tuple[IPNetwork, ...]) -> Iterator[Finding]:
-    host = (known.sites or {}).get(site)
-    if host is not None and host.networks:
-        yield from outside_the_lan(host, path, hosts)
+    named = (known.sites or {}).get(site, [])
+    if len(named) == 1 and named[0].networks:
+        yield from outside_the_lan(named[0], path, hosts)
 
 
 def outside_the_lan(site: Site, path: Path, hosts: tuple[IPNetwork, ...]) -> Iterator[Finding]:
@@ -1282,6 +1300,7 @@ _CHECKS = (
     _ways_to_lans,
     _aliases,
     _linked_with_their_likes,
+    _interfaces,
     _lan_addresses,
     _endpoint,
     _hub_ports,
