@@ -127,8 +127,9 @@ def _found(path: FilePath, document: Document, required: bool) -> _Found:
     wrong += [(place, placer.fault(place, message)) for place, message in _sentences(errors, free)]
     broken |= {_whole_grant(_location(error)) for error in errors}
     broken |= {place for path in broken for place in _also_unknown(path)}
-    # What a grant of a group names, nobody knows where the groups could not be read.
-    broken |= {(*path, "group") for path, _, _ in grants(draft) if ("groups",) in broken}
+    # What a grant or a link names, nobody knows where the names could not be read.
+    broken |= {(*path, kind) for path, _, _ in grants(draft) for kind, lists in _NAMES_OF_GRANTS.items() if broken & lists}
+    broken |= {("links", number, end) for number, _ in enumerate(draft.links) for end in _ENDS if ("gateways",) in broken}
     # Nor which site the hub's own networks are, where those could not be read and nothing says it.
     broken |= {(*path, "site") for path, _, _ in grants(draft) if ("hub", "site") in broken and getattr(draft.hub, "site", None) is None}
     # Whom a `via:` may name, nobody knows where the machines on the way could not be read.
@@ -137,6 +138,14 @@ def _found(path: FilePath, document: Document, required: bool) -> _Found:
     wrong += [(each.path, placer.finding(each)) for each in (*check(draft, free), *key_findings) if not _concerns(each.path, broken)]
     return _Found(environment, keys, wrong)
 
+
+_NAMES_OF_GRANTS: dict[str, set[Path]] = {
+    "group": {("groups",)},
+    "developer": {("developers",)},
+    "site": {("gateways",)},
+    "host": {("gateways",)},
+}
+"""Where the names are lost to which grants refer, by the field of a grant: in a mapping or a list that is none."""
 
 _NAMES_OF_JUMPS: set[Path] = {("jumps",), *(("jumps", field) for field in Ssh.model_fields), *((name,) for name in INSTEAD_OF_JUMPS)}
 """Where the names of the machines on the way are lost: no mapping, one machine in place of names, or another word for it."""
@@ -320,6 +329,8 @@ def _as_ssh(value: object) -> str | None:
 def _as_records(error: ErrorDetails) -> str:
     """The entries that somebody meant who wrote their names alone, or as the fields of a mapping."""
     record, value = _record_at(error["loc"]), error["input"]
+    if record is not None and isinstance(value, dict) and error["type"] == "tuple_type" and _is_an_entry(record, value):
+        return f"write {_one_entry(value)}"
     if record is Link:
         sites = value if isinstance(value, list) else re.findall(r"[\w-]*\w", value) if isinstance(value, str) else []
         return f"write {{from: {sites[0]}, to: {sites[1]}}}" if len(sites) == len(_ENDS) and error["type"] != "tuple_type" else ""
@@ -335,6 +346,22 @@ def _as_records(error: ErrorDetails) -> str:
 
 
 _ENDS = ("from", "to")
+
+
+def _is_an_entry(record: type[Record], value: dict[str, Any]) -> bool:
+    """Whether a mapping in a list's place has the fields of one entry, and not entries by their names."""
+    known = _fields(record).keys() & value.keys()
+    return bool(known) and 2 * len(known) >= len(value)
+
+
+_SHOWN = 2
+"""Fields of an entry that are enough to know it by."""
+
+
+def _one_entry(value: dict[str, Any]) -> str:
+    """The list of one entry, as its first fields have it."""
+    parts = [f"{field}: {'...' if isinstance(inner, dict | list) else flow(inner)}" for field, inner in value.items()]
+    return f"[{{{', '.join([*parts[:_SHOWN], *(['...'] if len(parts) > _SHOWN else [])])}}}]"
 
 
 def _as_a_list(error: ErrorDetails) -> str:
