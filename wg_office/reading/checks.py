@@ -812,8 +812,17 @@ def _hub_ports(environment: Environment) -> Iterator[Finding]:
         here: Path = ("hub", "also_on", number)
         if port in known:
             whose, first = known[port]
-            yield Finding(here, f"{port} is {whose} already", "name other ports, such as 443, or leave also_on out", first)
+            yield Finding(here, f"{port} is {whose} already", _another_port(hub.also_on, known), first)
         known.setdefault(port, ("named", here))
+
+
+_SELDOM_BLOCKED = (443, 53, 123, 500, 4500, 3478)
+"""UDP ports that are open where others are not: of QUIC, DNS, NTP, IPsec and STUN."""
+
+
+def _another_port(also_on: Collection[int], known: Collection[int]) -> str:
+    free = next(port for port in (*_SELDOM_BLOCKED, *range(1024, 2048)) if port not in {*also_on, *known})
+    return f"take it out{'' if len(also_on) > 1 else ', with also_on'}, or write another in its place, such as {free}"
 
 
 def _own_endpoints(environment: Environment) -> Iterator[Finding]:
@@ -967,19 +976,38 @@ def _ways(environment: Environment) -> Iterator[Finding]:
         elif ssh.via == HUB:
             yield from _through_the_hub(environment, path, ssh)
         elif ssh.via is not None and ssh.via not in environment.jumps:
-            yield Finding((*path, "via"), f"{ssh.via} is no machine that the operator goes through", _which_way(environment, ssh.via))
+            remedy = _which_way(environment, path, ssh.via)
+            yield Finding((*path, "via"), f"{ssh.via} is no machine that the operator goes through", remedy)
 
 
 _ONE_HOP = "leads through two machines, and a connection goes through one at most"
 
 
-def _which_way(environment: Environment, name: str) -> str:
-    known = list(dict.fromkeys([*environment.jumps, HUB]))
+_SSHD = 22
+"""The port that an ssh has unless it says so."""
+
+
+def _which_way(environment: Environment, path: Path, name: str) -> str:
+    through_the_hub = path[0] == "gateways" and path[2:] == ("ssh",)
+    known = [*(each for each in environment.jumps if each != HUB), *([HUB] if through_the_hub else [])]
     if name == getattr(getattr(environment, "hub", None), "name", None):
-        return "for the hub write via: hub"
+        return "for the hub write via: hub" if through_the_hub else "remove it: the hub is not on the way there"
     if close := get_close_matches(name, known, n=1):
         return f"did you mean {close[0]}?"
-    return f"write it under jumps, as {name}: {{host: 198.51.100.9, user: ops}}, or name one of {', '.join(known)}"
+    entry = f"{name}: {_as_a_jump(environment, name)}"
+    where = f"under jumps, as {entry}" if environment.jumps else f"at the top, as jumps: {{{entry}}}"
+    others = f", or name {'one of ' if len(known) > 1 else ''}{', '.join(known)}" if known else ""
+    return f"write it {where}{others}"
+
+
+def _as_a_jump(environment: Environment, name: str) -> str:
+    """How a machine on the way is written: a host of the file as it is reached itself."""
+    named = next((host.ssh for _, host in hosts(environment) if getattr(host, "name", None) == name and getattr(host, "ssh", None)), None)
+    if named is None or named.via is not None:
+        return "{host: 198.51.100.9, user: ops}"
+    host = f'"{named.host}"' if ":" in named.host else named.host
+    port = "" if named.port == _SSHD else f", port: {named.port}"
+    return f"{{host: {host}{port}, user: {named.user}}}"
 
 
 def _through_the_hub(environment: Environment, path: Path, ssh: Ssh) -> Iterator[Finding]:
@@ -992,10 +1020,18 @@ def _through_the_hub(environment: Environment, path: Path, ssh: Ssh) -> Iterator
         remedy = f"reach the gateway by a forwarded port or through {hub.via}, or the hub without via"
         yield Finding((*path, "via"), f"{_ONE_HOP}: the hub itself is reached through {hub.via}", remedy, ("hub", "ssh", "via"))
     elif hub is not None and ssh.calls_in and ssh.port == hub.port:
-        remedy = "write the port that `ssh -R PORT:localhost:22` on the gateway has the hub listen on, such as 2201"
-        yield Finding((*path, "port"), f"{ssh.host} port {ssh.port}, seen from the hub, is the hub's own sshd", remedy)
+        message = f"{ssh.host} port {ssh.port}, seen from the hub, is the hub's own sshd"
+        yield Finding((*path, "port"), message, _instead_of_its_own(environment, path))
     elif path[0] == "gateways":
         yield from _not_its_address(environment, environment.gateways[int(path[1])], path, ssh)
+
+
+def _instead_of_its_own(environment: Environment, path: Path) -> str:
+    """The port at which a gateway waits that calls in; machines beside the hub have addresses there."""
+    if path[0] != "gateways":
+        return "write in host the address that the machine has there"
+    name = getattr(environment.gateways[int(path[1])], "name", "NAME")
+    return f"write a port that is free there, such as 2201: `wg-office bootstrap {name}` has the gateway call in and wait at it"
 
 
 def _whom_the_hub_reaches(ssh: Ssh) -> str:
