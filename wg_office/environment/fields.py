@@ -91,7 +91,7 @@ def _name(value: str, longest: int) -> str:
         raise wrong(f"{show(value)} has {len(value)} characters; at most {longest} fit{_such_as(value, longest)}")
     if not _NAME.fullmatch(value):
         how = "use lowercase letters (a to z), digits and '-', a letter first and no '-' last"
-        raise wrong(f"{show(value)} is no valid name; {how}{_such_as(value, longest)}")
+        raise wrong(f"{show(value)} is no valid name{_disguised(value)}; {how}{_such_as(value, longest)}")
     if value in _WINDOWS_RESERVED:
         raise wrong(f"{show(value)} is a device name on Windows and cannot be a file there; choose another name")
     return value
@@ -104,9 +104,41 @@ def _such_as(value: str, longest: int) -> str:
     return f", such as {name}" if enough else ""
 
 
+_LOOKS_LIKE = dict(
+    zip(
+        "асеіјорԛѕхуһԁԝѵаАВСЕНІЈКМОРЅТХУҮ" + "αινορυχγΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "ıɡոսօ",
+        "aceijopqsxyhdwvaabcehijkmopstxyy" + "aivopuxyabezhikmnoptyx" + "ignuo",
+        strict=True,
+    )
+)
+"""The letters of other alphabets (Cyrillic, Greek and others) that one cannot tell by sight from those on the right."""
+
+
+_IN_OUR_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
+"""Latin letters that are no other letter with something on it."""
+
+
+def _is_disguised(char: str, text: str) -> bool:
+    """Whether nobody sees that this is no letter of ours: beside letters that are, it looks like one, or like nothing."""
+    beside = any(each.isascii() and each.isalpha() for each in text)
+    return beside and (_bare(char) in _LOOKS_LIKE or unicodedata.category(char) == "Cf")
+
+
+def _bare(char: str) -> str:
+    """A letter without what stands on it."""
+    return unicodedata.normalize("NFKD", char)[0]
+
+
+def _disguised(value: str) -> str:
+    """Which letter of a name only looks like one of ours, if there is one."""
+    at, char = next(((at, char) for at, char in enumerate(value, 1) if _is_disguised(char, value)), (0, ""))
+    return f": its character {at} is {unicodedata.name(char, f'U+{ord(char):04X}')}" if at else ""
+
+
 def as_name(value: str, longest: int = MAX_DEVELOPER_NAME) -> str:
     """The letters and digits of a text as a name; empty where none could stay."""
-    plain = unicodedata.normalize("NFKD", value[:200].casefold()).encode("ascii", "ignore").decode()
+    meant = "".join(_LOOKS_LIKE.get(_bare(char), char) if _is_disguised(char, value) else char for char in value[:200])
+    plain = unicodedata.normalize("NFKD", meant.casefold().translate(_IN_OUR_LETTERS)).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain).lstrip("-0123456789")[:longest].rstrip("-")
 
 
