@@ -530,6 +530,22 @@ def _as_lan(value: object) -> IPNetwork:
     return _network(value, _version_of(value), "192.168.200.0/24")
 
 
+def with_the_length_of(cidr: IPNetwork, value: object) -> object:
+    """What takes a network's place and is no prefix as it stands: the fault has the length that it must have, too."""
+    base, slash, length = value.partition("/") if isinstance(value, str) else ("", "", "")
+    address = _parse_address(base, cidr.version)
+    if address is None or (slash and not (length.isascii() and length.isdigit())) or length == str(cidr.prefixlen):
+        return value
+    meant = IPNetwork((int(address), cidr.prefixlen), version=cidr.version).cidr
+    if not slash:
+        raise wrong(f"{show(value)} is no IPv{cidr.version} prefix without its length; write {meant}, as long as {cidr}")
+    if len(length) <= len("128") and int(length) <= (32 if cidr.version == 4 else 128):
+        written = IPNetwork((int(address), int(length)), version=cidr.version)
+        if written.ip != written.network:
+            raise wrong(f"{value} has host bits set, and another length than {cidr}; write {meant}")
+    return value
+
+
 def _several(value: object) -> list[object]:
     """The entries of what was written as a list of prefixes."""
     if isinstance(value, list | tuple):

@@ -54,6 +54,7 @@ from wg_office.environment.fields import (
     fingerprint,
     is_address,
     show,
+    with_the_length_of,
     wrong,
 )
 from wg_office.environment.grants import Access, End, HostList, PortList, Record
@@ -170,6 +171,12 @@ class Lan(Record):
             examples=["10.99.1.0/24"],
         ),
     ] = None
+
+    @field_validator("alias", mode="before")
+    @classmethod
+    def _of_its_length(cls, value: object, info: ValidationInfo) -> object:
+        cidr = info.data.get("cidr")
+        return value if cidr is None else with_the_length_of(cidr, value)
 
     @property
     def known_as(self) -> IPNetwork:
