@@ -380,6 +380,7 @@ def _lan_prefixes(environment: Environment) -> Iterator[Finding]:
         if _in_each_others_way(one, lan, other, later) and not _same_site(one, other) and (path, lan.cidr) not in said:
             said.add((path, lan.cidr))
             remedy = _apart(proposed, (first, one, lan), (path, other, later))
+            remedy += _and_the_other(environment, proposed, (first, one, lan), (path, other, later))
             yield Finding((*path, "cidr"), f"{later.cidr} overlaps {_whose(one, other)}", remedy, (*first, "cidr"))
 
 
@@ -453,6 +454,17 @@ def _or_an_alias(proposed: _Proposed, first: _Placed, second: _Placed) -> str:
         return ", or write only the parts of it that people need, each with an as: of its own"
     whose = "this cidr" if path == second[0] else f"{lan.cidr} of {_called(host, _kind(host))}"
     return or_an_alias(free.get(path), whose)
+
+
+def _and_the_other(environment: Environment, proposed: _Proposed, first: _Placed, second: _Placed) -> str:
+    """How the remedy goes on for two networks alike of sites that are linked: one alias is not enough, see _linked_with_their_likes."""
+    ends = {getattr(host, "site", None) for _, host, _ in (first, second)}
+    linked = any({getattr(link, "from_", None), getattr(link, "to", None)} == ends for link in environment.links)
+    (path, host, lan), free = first, proposed()
+    both = host.is_active and second[1].is_active and not isinstance(host, Hub)
+    if not (linked and both) or lan.cidr != second[2].cidr or not {path, second[0]} <= free.keys():
+        return ""
+    return f"; as the two are linked, as: {free[path]} beside that of {_called(host, _kind(host))}, too"
 
 
 def or_an_alias(alias: IPNetwork | None, beside: str) -> str:
