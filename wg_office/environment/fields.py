@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import re
 import unicodedata
+from calendar import month_name, monthrange
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -506,6 +507,8 @@ def _version_of(value: object) -> Version:
 def _as_via(value: object) -> IPAddress | Literal["internet"]:
     if value == "internet":
         return "internet"
+    if isinstance(value, str) and value.strip().lower() == "internet":
+        raise wrong(f"{show(value)} is not known here; use internet")
     if isinstance(value, str) and _parse_address(value.partition("/")[0]) is None:
         raise wrong(f"{show(value)} is neither a router's address in a LAN of the site nor internet; write it like 192.168.200.1")
     return _as_lan_address(value)
@@ -708,7 +711,7 @@ class Moment:
         try:
             return cls(_epoch(day, time, zone))
         except (ValueError, OverflowError):
-            raise wrong(f"{show(text)} is no moment from 1971 to {_LATEST_YEAR - 1}; write it like {_DATE_EXAMPLE}") from None
+            raise wrong(f"{show(text)} {_no_moment(day, time, zone)}; write it like {_DATE_EXAMPLE}") from None
 
 
 _DIGITS_OF_A_DATE = 8
@@ -723,10 +726,40 @@ def _nearest_date(text: str) -> str:
         return "leave it out, and it never ends"
     year_first, day_first = _YEAR_FIRST.fullmatch(text.strip()), _DAY_FIRST.fullmatch(text.strip())
     parts = year_first.groups() if year_first else day_first.group("year", "month", "day") if day_first else ()
-    try:
-        return f"write {date(*map(int, parts))}, which is the end of that day in UTC" if parts else f"write it like {_DATE_EXAMPLE}"
-    except ValueError:
+    numbers = [int(part) for part in parts]
+    if not numbers or numbers[0] < 1:
         return f"write it like {_DATE_EXAMPLE}"
+    missing = _not_in_the_calendar(*numbers)
+    return f"{missing}: write it like {_DATE_EXAMPLE}" if missing else f"write {date(*numbers)}, which is the end of that day in UTC"
+
+
+def _not_in_the_calendar(year: int, month: int, day: int) -> str | None:
+    """Which part of a date there is not."""
+    if not 1 <= month <= _MONTHS:
+        return f"a year has no month {month}"
+    days = monthrange(year, month)[1]
+    return None if 1 <= day <= days else f"{month_name[month]} {year} has {days} days"
+
+
+_MONTHS = 12
+
+
+def _no_moment(day: str, time: str | None, zone: str | None) -> str:
+    """What is wrong with a moment that has the right form: there is no such day, hour or zone, or it is too far away."""
+    year, month, number = map(int, day.split("-"))
+    missing = _not_in_the_calendar(year, month, number) if year >= 1 else None
+    if missing is not None:
+        return f"is no day: {missing}"
+    hour, *rest = map(int, (time or "00:00").split(":"))
+    if time != "24:00" and (hour > _LAST_HOUR or max(rest) > _LAST_MINUTE):
+        return "is no time: a day ends with 23:59, or with 24:00"
+    if zone is not None and zone[0] in "+-" and (zone[1:] > _WIDEST_ZONE or int(zone[-2:]) > _LAST_MINUTE):
+        return f"has no time zone that there is: they reach from -12:00 to +{_WIDEST_ZONE}"
+    return f"is no moment from 1971 to {_LATEST_YEAR - 1}"
+
+
+_LAST_HOUR, _LAST_MINUTE = 23, 59
+_WIDEST_ZONE = "14:00"
 
 
 def _nearest_zone(moment: str, zone: str) -> str:

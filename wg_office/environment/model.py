@@ -225,6 +225,8 @@ def _router_alone(value: object) -> object:
     """An address alone is no router yet: the file says which of its fields it is."""
     if isinstance(value, str) and is_address(value):
         raise wrong(f"must be a mapping, not the text {show(value)}; write {{address: {value}}}")
+    if isinstance(value, str) and value != "self" and value.strip().lower() == "self":
+        raise wrong(f"{show(value)} is not known here; use self")
     return value
 
 

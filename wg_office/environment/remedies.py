@@ -320,6 +320,7 @@ BESIDE_CHOICES = {
     "managed": " (for any other device no)",
     "platform": ", or leave it out",
     "firewall": ", or leave it out where nobody does",
+    "takes_over": ", or leave it out where something else has made the tunnel",
 }
 """What else there is, beside a field's choices."""
 

@@ -301,23 +301,59 @@ def _in_place_of(error: ErrorDetails, wanted: str) -> str:
         network = network or (_as_ssh(value) if error["loc"][-1:] == ("ssh",) else None)
         return network or _as_records(error) or _like_an_example(error["loc"]) or (_as_a_list(error) if wanted == _LIST[0] else "")
     if wanted == "text" and isinstance(value, int | float):
-        return _even_in_quotes(error["loc"], show(value)) or f"write it in quotes: '{show(value)}'"
-    return _nearest_number(value) if wanted == _WHOLE[0] else ""
+        return _refused(error["loc"], show(value)) or f"write it in quotes: '{show(value)}'"
+    if wanted == _FLAG[0]:
+        return f"write {_FLAGS[value.strip().lower()]}" if isinstance(value, str) and value.strip().lower() in _FLAGS else ""
+    return _nearest_number(error["loc"], value) if wanted == _WHOLE[0] else ""
 
+
+_FLAGS = dict.fromkeys(("true", "yes", "y", "on", "1"), "true") | dict.fromkeys(("false", "no", "n", "off", "0"), "false")
+"""What people, and YAML before its version 1.2, say for the two."""
 
 _NUMBER = re.compile(r"(?:udp/|tcp/)?(?P<number>[0-9]{1,9})(?:/udp|/tcp| ?(?:s|sec|seconds|bytes|%|percent))?", re.ASCII)
 """A number with what its field means anyway."""
 
 
-def _nearest_number(value: object) -> str:
+_TIME = re.compile(r"(?P<number>[0-9]{1,6}) ?(?P<unit>m|h)(?:in|ins|inutes?|r|rs|ours?)?", re.ASCII)
+_SECONDS = {"m": 60, "h": 3600}
+_IN_SECONDS = frozenset({"rollback_after", "keepalive"})
+_SIZE = re.compile(r"(?:[0-9.]+)?/(?P<length>[0-9]|[12][0-9]|3[0-2])", re.ASCII)
+
+
+def _nearest_number(place: Path, value: object) -> str:
+    """The number that somebody meant, or of which numbers one is possible there."""
+    for number, written in _numbers(str(place[-1]), value):
+        return _refused(place, number) or written
+    return ""
+
+
+def _numbers(field: str, value: object) -> Iterator[tuple[int, str]]:
+    """What was meant, and how it is written."""
+    text = value.strip().lower().replace("_", "") if isinstance(value, str) else ""
     if isinstance(value, float) and value.is_integer():
-        return f"write {int(value)}"
-    if not isinstance(value, str):
+        yield int(value), f"write {int(value)}"
+    if isinstance(value, str) and _is_digits(value):
+        yield int(value), f"write {int(value)} without quotes"
+    if (found := _NUMBER.fullmatch(text)) is not None:
+        yield int(found["number"]), f"write {int(found['number'])} alone"
+    if field in _IN_SECONDS and (found := _TIME.fullmatch(text)) is not None:
+        seconds = int(found["number"]) * _SECONDS[found["unit"]]
+        yield seconds, f"write {seconds}, in seconds"
+    if field == "widest_grant" and (found := _SIZE.fullmatch(text)) is not None:
+        size = 1 << (32 - int(found["length"]))
+        yield size, f"write {size}, the number of addresses in a /{found['length']}"
+
+
+def _refused(place: Path, value: str | int) -> str:
+    """What would be right, where the field does not take this either."""
+    record = _record_at(place[:-1])
+    if record is None or str(place[-1]) not in _fields(record):
         return ""
-    if _is_digits(value):
-        return f"write {int(value)} without quotes"
-    found = _NUMBER.fullmatch(value.strip().lower().replace("_", ""))
-    return f"write {int(found['number'])} alone" if found is not None else ""
+    try:
+        _adapter(record, str(place[-1])).validate_python(value)
+    except ValidationError as error:
+        return error.errors()[0]["msg"].partition("; ")[2]
+    return ""
 
 
 def _as_ssh(value: object) -> str | None:
@@ -378,18 +414,6 @@ def _in_place_of_nothing(place: Path) -> str:
     return "give it a value" if field is not None and field.is_required() else "give it a value, or leave the field out"
 
 
-def _even_in_quotes(place: Path, text: str) -> str:
-    """What would be right, where the field does not take this text either."""
-    record = _record_at(place[:-1])
-    if record is None or str(place[-1]) not in _fields(record):
-        return ""
-    try:
-        _adapter(record, str(place[-1])).validate_python(text)
-    except ValidationError as error:
-        return error.errors()[0]["msg"].partition("; ")[2]
-    return ""
-
-
 def _is_digits(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 80
 
@@ -416,11 +440,12 @@ def _as_a_network(value: object) -> str | None:
 _LIST = ("a list", "write it as [...], or begin each entry with '- '")
 _MAPPING = ("a mapping", "write it as fields, 'name: value'")
 _WHOLE = ("a whole number", "write digits")
+_FLAG = ("true or false", "write true or false")
 _WANTED = {
     "string_type": ("text", "write a text"),
     "int_type": _WHOLE,
     "int_from_float": _WHOLE,
-    "bool_type": ("true or false", "write true or false"),
+    "bool_type": _FLAG,
     "tuple_type": _LIST,
     "model_type": _MAPPING,
     "dict_type": _MAPPING,
@@ -474,7 +499,9 @@ def _expected(error: ErrorDetails, value: object) -> str:
     choices = [part.strip(" '") for part in str(error.get("ctx", {}).get("expected", "")).replace(" or ", ", ").split(",")]
     if (meant := meant_choice(name, value)) in choices:
         return str(meant)
-    close = difflib.get_close_matches(str(value).lower(), choices, n=1)
+    close = difflib.get_close_matches(str(value).strip().lower(), choices, n=1)
+    if close and (len(choices) == 1 or close[0] == str(value).strip().lower()):
+        return close[0]
     listed = choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
     return f"{listed} (did you mean {close[0]}?)" if close else f"{listed}{BESIDE_CHOICES.get(name, '')}"
 
