@@ -30,6 +30,7 @@ from wg_office.environment.remedies import (
     INSTEAD_OF_JUMPS,
     NETWORKS,
     beside_the_point,
+    elsewhere,
     meant_choice,
     not_said,
     squeezed,
@@ -489,9 +490,16 @@ def _unknown(place: Path) -> str:
         return "is not a known field; there is none for what others share: put the anchor (&NAME) where it is used first"
     if not close and (answer := not_said(record, name)) is not None:
         return answer
+    close = close or difflib.get_close_matches(name, known, n=1, cutoff=_A_LETTER_OF_FIVE)
+    if not close and (answer := elsewhere(name)) is not None:
+        return answer
     close = close or difflib.get_close_matches(name, known, n=1)
     remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
     return f"is not a known field; {remedy}"
+
+
+_A_LETTER_OF_FIVE = 0.8
+"""How near a field must be to another's name, to be a slip of the finger for it all the same."""
 
 
 def _expected(error: ErrorDetails, value: object) -> str:
