@@ -15,7 +15,7 @@ from netaddr import IPAddress, IPNetwork
 
 from wg_office.environment.faults import Path
 from wg_office.environment.fields import is_address
-from wg_office.environment.grants import DeveloperGrant, Grant, GroupGrant, HostGrant, Record, SiteGrant
+from wg_office.environment.grants import EVERYTHING, DeveloperGrant, Grant, GroupGrant, HostGrant, Record, SiteGrant
 from wg_office.environment.model import HUB, Environment, Gateway, Hub, Lan, Network, Router, Site, Ssh, derived_address6
 from wg_office.network.plan import router_name
 from wg_office.network.widen import conflicts, is_private, parent
@@ -1178,12 +1178,30 @@ class _Known:
         kind = next((kind for kind, names in kinds if name in names), None)
         if name == HUB and kind is None:
             return "the hub itself is {host: NAME}, by its name"
-        return _NO_SITES.get(name) if kind is None else f"it is a {kind}: write {{{kind}: {name}}}"
+        return self.no_site(name) if kind is None else f"it is a {kind}: write {{{kind}: {name}}}"
+
+    def no_site(self, name: str) -> str | None:
+        """The answer to a word that stands for what has no name."""
+        named = _names(self.sites or ())
+        return f"{_EACH_SITE}{named}" if name in EVERYTHING else _NO_EXITS if name in _EXITS else None
 
 
-_NO_SITES = dict.fromkeys(("internet", "world", "wan", "exit"), "only sites are reached, and there is no exit to the internet: take it out")
-_NO_SITES |= dict.fromkeys(("all", "any", "everything", "everywhere"), "name each site that is to be reached")
-"""What people write in a site's place for what has no name."""
+_EXITS = frozenset({"internet", "world", "wan", "exit"})
+"""What people write in a site's place for what no site is."""
+
+_NO_EXITS = "only sites are reached, and there is no exit to the internet: take it out"
+_EACH_SITE = "name each site that is to be reached"
+_MOST_NAMES = 12
+
+
+def every_site(environment: Environment) -> str:
+    """How a remedy goes on with the names of all sites, as far as they could be read."""
+    return _names(_named_sites(environment))
+
+
+def _names(sites: Collection[str]) -> str:
+    named = [*sorted(sites)[:_MOST_NAMES], *(["..."] if len(sites) > _MOST_NAMES else [])]
+    return f": [{', '.join(named)}]" if named else ""
 
 
 def grants(environment: Environment) -> Iterator[tuple[Path, str | None, Grant]]:
@@ -1311,7 +1329,7 @@ def _only_sites(known: _Known, name: str, otherwise: str) -> str | None:
         return f"write its site: {site}"
     if name in {*(known.hosts or ()), *(known.developers or ())}:
         return f"a link leads from one site to another; {otherwise}"
-    return _NO_SITES.get(name)
+    return known.no_site(name)
 
 
 def _group_cycles(environment: Environment) -> Iterator[Finding]:

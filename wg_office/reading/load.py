@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path as FilePath
 from typing import Annotated, Any, TypeVar, cast
 
-from netaddr import IPAddress
+from netaddr import AddrFormatError, IPAddress, IPNetwork
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails
 from wg_office.environment.document import Document, parse
 from wg_office.environment.faults import Fault, Faults, Path, Unreadable, dotted
 from wg_office.environment.fields import flow, is_address, machine, show
-from wg_office.environment.grants import GRANT_KINDS, HostGrant, Record, with_protocol
+from wg_office.environment.grants import EVERY_SITE, GRANT_KINDS, IN_A_SITE, HostGrant, Record, with_protocol
 from wg_office.environment.known_hosts import KnownHosts, keyscan
 from wg_office.environment.model import Developer, Device, Dns, Environment, Gateway, Group, Hub, Lan, Link, Network, OwnDevice, Router, Ssh
 from wg_office.environment.remedies import (
@@ -36,7 +36,7 @@ from wg_office.environment.remedies import (
     squeezed,
     without_space,
 )
-from wg_office.reading.checks import Finding, check, free_addresses, grants, on_the_way, ssh_endpoints
+from wg_office.reading.checks import Finding, check, every_site, free_addresses, grants, lans, on_the_way, ssh_endpoints
 from wg_office.reading.conflicts import known_ranges
 from wg_office.reading.expect import broken_expectations
 from wg_office.reading.guards import broken_guards
@@ -125,7 +125,7 @@ def _found(path: FilePath, document: Document, required: bool) -> _Found:
     errors = [error for error in errors if _location(error) not in broken]
     draft = environment if environment is not None else _salvage(document.data)
     free = free_addresses(draft)
-    wrong += [(place, placer.fault(place, message)) for place, message in _sentences(errors, free)]
+    wrong += [(place, placer.fault(place, message)) for place, message in _sentences(errors, free, draft)]
     broken |= {_whole_grant(_location(error)) for error in errors}
     broken |= {place for path in broken for place in _also_unknown(path)}
     # What a grant or a link names, nobody knows where the names could not be read.
@@ -248,7 +248,7 @@ def _also_unknown(path: Path) -> Iterator[Path]:
         yield from [("hub", "site")] if host == ("hub",) else []
 
 
-def _sentences(errors: list[ErrorDetails], free: Iterator[IPAddress]) -> Iterator[tuple[Path, str]]:
+def _sentences(errors: list[ErrorDetails], free: Iterator[IPAddress], draft: Environment) -> Iterator[tuple[Path, str]]:
     places = [_location(error) for error in errors]
     covered = {*beside_the_point(places), *_in_other_letters(errors, places)}
     emptied = [place for error, place in zip(errors, places, strict=True) if error["type"] in _OF_PARTS and error["input"] is None]
@@ -257,7 +257,7 @@ def _sentences(errors: list[ErrorDetails], free: Iterator[IPAddress]) -> Iterato
         if error["type"] == "extra_forbidden" and (above := _indented_below(place, emptied)) is not None:
             yield place, f"stands beside {above}, which is empty; indent it, to stand below {above}:"
         elif not (error["type"] == "too_short" and inner_fault) and not (error["type"] == "missing" and place in covered):
-            yield place, _sentence(error, free)
+            yield place, _sentence(error, free, draft)
 
 
 def _in_other_letters(errors: Iterable[ErrorDetails], places: Iterable[Path]) -> Iterator[Path]:
@@ -273,8 +273,12 @@ def _indented_below(place: Path, emptied: Iterable[Path]) -> str | None:
     return next((str(each[-1]) for each in beside if (record := _record_at(each)) is not None and place[-1] in _fields(record)), None)
 
 
-def _sentence(error: ErrorDetails, free: Iterator[IPAddress]) -> str:
+def _sentence(error: ErrorDetails, free: Iterator[IPAddress], draft: Environment) -> str:
     value = error["input"]
+    if error["type"] == EVERY_SITE:
+        return f"{error['msg']}{every_site(draft)}"
+    if error["type"] == IN_A_SITE:
+        return _in_a_site(error, draft) or error["msg"]
     match error["type"]:
         case "wrong":
             return error["msg"]
@@ -290,6 +294,23 @@ def _sentence(error: ErrorDetails, free: Iterator[IPAddress]) -> str:
     if not wanted:
         return f"{error['msg'][:1].lower()}{error['msg'][1:]}"
     return f"must be {wanted}, not {_kind(value)}; {_in_place_of(error, wanted) or remedy}"
+
+
+def _in_a_site(error: ErrorDetails, draft: Environment) -> str | None:
+    """The grant that somebody meant who wrote an address, or a whole LAN, in its site's place."""
+    text = str(error["ctx"]["address"])
+    try:
+        written = IPNetwork(text).cidr
+    except (AddrFormatError, ValueError):
+        return None
+    for _, site, lan in lans(draft):
+        if getattr(site, "site", None) is not None and any(written in prefix for prefix in (lan.cidr, lan.known_as)):
+            own = site.as_here(written)
+            if own == lan.cidr and len(site.networks) == 1:
+                return f"{show(text)} is the LAN of site {site.site}, and a grant names the site; write {site.site}"
+            shown = own.ip if own.size == 1 else own
+            return f"{show(text)} is an address, and a grant names the site that it is in; write {{site: {site.site}, hosts: [{shown}]}}"
+    return None
 
 
 def _in_place_of(error: ErrorDetails, wanted: str) -> str:
