@@ -90,8 +90,6 @@ def _office_network(text: str) -> IPv4Network:
         prefix = TypeAdapter(LanPrefix).validate_python(text)
     except ValidationError as error:
         raise ValueError(error.errors()[0]["msg"]) from None
-    if prefix.version == 4:
-        return IPv4Network(str(prefix))
     entry = f'{{cidr: "{prefix}", address: ...}}'
     raise ValueError(
         f"{prefix} is IPv6, and the first LAN here is IPv4; answer with that, and add this one to the file: in place of lan, "
