@@ -351,7 +351,11 @@ def test_a_file_that_is_there_is_not_written_over(git: Git) -> None:
 @pytest.mark.parametrize(
     ("changed", "status", "told"),
     [
-        ({"lan": "192.168.200.7/24"}, 2, "192.168.200.7/24 is no network; write it like 192.168.200.0/24"),
+        ({"lan": "192.168.200.7/24"}, 2, "--lan: 192.168.200.7/24 has host bits set; the prefix it lies in is 192.168.200.0/24\n"),
+        ({"lan": "192.168.200.7"}, 2, "--lan: '192.168.200.7' is no IPv4 prefix without its length; write it like 192.168.200.7/32"),
+        ({"lan": "2001:db8:5::/64"}, 2, "--lan: 2001:db8:5::/64 is IPv6, and the first LAN here is IPv4; answer with that"),
+        ({"developer": "hub"}, 1, "--developer: hub is already the name of a hub; every name is used once\n"),
+        ({"site": "Büro"}, 1, "--site: 'Büro' is no valid name; use lowercase letters"),
         ({"environment": "../home"}, 2, "../home: is no name for a file"),
         ({"environment": ""}, 2, "an empty text: is no name for a file"),
         ({"out": "nowhere/home.yaml"}, 2, "nowhere/home.yaml cannot be written: No such file or directory"),
@@ -377,6 +381,7 @@ def test_a_wrong_answer_is_named_and_nothing_is_left_behind(git: Git, changed: d
     result = run("new", *flags(**changed))
     assert (result.exit_code, result.stderr.startswith(told)) == (status, True), result.stderr
     assert "Traceback" not in result.output
+    assert len(set(result.stderr.splitlines())) == len(result.stderr.splitlines())
     assert all(line.startswith((told.partition(" ")[0], "nothing has been written")) for line in result.stderr.splitlines())
     assert [file.name for file in FILE.parent.iterdir()] == ["office.yaml"]
 

@@ -320,7 +320,7 @@ def new(
 def _checked(answers: "Answers", file: Path) -> str:
     """The text of the file, which `check` accepts. Where it does not, nothing has been written, and each wrong answer is named."""
     from wg_office.reading.load import inspect
-    from wg_office.reading.new import new_environment, option_of
+    from wg_office.reading.new import new_environment, said_of_answers
     from wg_office.review.around import others_beside
 
     name = answers.environment.strip()
@@ -328,14 +328,14 @@ def _checked(answers: "Answers", file: Path) -> str:
         stop(one_line(f"{name or 'an empty text'}: is no name for a file; choose one of letters, digits and hyphens"))
     try:
         text = new_environment(answers, [other.network.cidr for other in others_beside(file).values()])
-    except ValueError:
-        stop(one_line(f"{answers.lan} is no network; write it like 192.168.200.0/24, with the first address of the network"))
+    except ValueError as error:
+        stop(one_line(f"--lan: {error}"))
     with tempfile.TemporaryDirectory(prefix="wg-office-new-") as folder:
         draft = Path(folder) / "office.yaml"
         draft.write_text(text, encoding="utf-8", errors="replace")
         faults = inspect(draft, require_host_keys=False).faults
-    for fault in faults:
-        complain(one_line(f"{option_of(fault.path, answers) or fault.path}: {fault.message}"))
+    for line in said_of_answers(faults, answers):
+        complain(one_line(line))
     if faults:
         stop("nothing has been written; answer again", FAULTY)
     return text

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import re
 import unicodedata
+from calendar import month_name, monthrange
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -91,7 +92,7 @@ def _name(value: str, longest: int) -> str:
         raise wrong(f"{show(value)} has {len(value)} characters; at most {longest} fit{_such_as(value, longest)}")
     if not _NAME.fullmatch(value):
         how = "use lowercase letters (a to z), digits and '-', a letter first and no '-' last"
-        raise wrong(f"{show(value)} is no valid name; {how}{_such_as(value, longest)}")
+        raise wrong(f"{show(value)} is no valid name{_disguised(value)}; {how}{_such_as(value, longest)}")
     if value in _WINDOWS_RESERVED:
         raise wrong(f"{show(value)} is a device name on Windows and cannot be a file there; choose another name")
     return value
@@ -104,9 +105,41 @@ def _such_as(value: str, longest: int) -> str:
     return f", such as {name}" if enough else ""
 
 
+_LOOKS_LIKE = dict(
+    zip(
+        "асеіјорԛѕхуһԁԝѵаАВСЕНІЈКМОРЅТХУҮ" + "αινορυχγΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "ıɡոսօ",
+        "aceijopqsxyhdwvaabcehijkmopstxyy" + "aivopuxyabezhikmnoptyx" + "ignuo",
+        strict=True,
+    )
+)
+"""The letters of other alphabets (Cyrillic, Greek and others) that one cannot tell by sight from those on the right."""
+
+
+_IN_OUR_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
+"""Latin letters that are no other letter with something on it."""
+
+
+def _is_disguised(char: str, text: str) -> bool:
+    """Whether nobody sees that this is no letter of ours: beside letters that are, it looks like one, or like nothing."""
+    beside = any(each.isascii() and each.isalpha() for each in text)
+    return beside and (_bare(char) in _LOOKS_LIKE or unicodedata.category(char) == "Cf")
+
+
+def _bare(char: str) -> str:
+    """A letter without what stands on it."""
+    return unicodedata.normalize("NFKD", char)[0]
+
+
+def _disguised(value: str) -> str:
+    """Which letter of a name only looks like one of ours, if there is one."""
+    at, char = next(((at, char) for at, char in enumerate(value, 1) if _is_disguised(char, value)), (0, ""))
+    return f": its character {at} is {unicodedata.name(char, f'U+{ord(char):04X}')}" if at else ""
+
+
 def as_name(value: str, longest: int = MAX_DEVELOPER_NAME) -> str:
     """The letters and digits of a text as a name; empty where none could stay."""
-    plain = unicodedata.normalize("NFKD", value[:200].casefold()).encode("ascii", "ignore").decode()
+    meant = "".join(_LOOKS_LIKE.get(_bare(char), char) if _is_disguised(char, value) else char for char in value[:200])
+    plain = unicodedata.normalize("NFKD", meant.casefold().translate(_IN_OUR_LETTERS)).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain).lstrip("-0123456789")[:longest].rstrip("-")
 
 
@@ -474,6 +507,8 @@ def _version_of(value: object) -> Version:
 def _as_via(value: object) -> IPAddress | Literal["internet"]:
     if value == "internet":
         return "internet"
+    if isinstance(value, str) and value.strip().lower() == "internet":
+        raise wrong(f"{show(value)} is not known here; use internet")
     if isinstance(value, str) and _parse_address(value.partition("/")[0]) is None:
         raise wrong(f"{show(value)} is neither a router's address in a LAN of the site nor internet; write it like 192.168.200.1")
     return _as_lan_address(value)
@@ -496,6 +531,22 @@ def _as_lan(value: object) -> IPNetwork:
     if several:
         raise wrong(f"is a list, and cidr is one prefix; write {_as_lans(several)}")
     return _network(value, _version_of(value), "192.168.200.0/24")
+
+
+def with_the_length_of(cidr: IPNetwork, value: object) -> object:
+    """What takes a network's place and is no prefix as it stands: the fault has the length that it must have, too."""
+    base, slash, length = value.partition("/") if isinstance(value, str) else ("", "", "")
+    address = _parse_address(base, cidr.version)
+    if address is None or (slash and not (length.isascii() and length.isdigit())) or length == str(cidr.prefixlen):
+        return value
+    meant = IPNetwork((int(address), cidr.prefixlen), version=cidr.version).cidr
+    if not slash:
+        raise wrong(f"{show(value)} is no IPv{cidr.version} prefix without its length; write {meant}, as long as {cidr}")
+    if len(length) <= len("128") and int(length) <= (32 if cidr.version == 4 else 128):
+        written = IPNetwork((int(address), int(length)), version=cidr.version)
+        if written.ip != written.network:
+            raise wrong(f"{value} has host bits set, and another length than {cidr}; write {meant}")
+    return value
 
 
 def _several(value: object) -> list[object]:
@@ -660,7 +711,7 @@ class Moment:
         try:
             return cls(_epoch(day, time, zone))
         except (ValueError, OverflowError):
-            raise wrong(f"{show(text)} is no moment from 1971 to {_LATEST_YEAR - 1}; write it like {_DATE_EXAMPLE}") from None
+            raise wrong(f"{show(text)} {_no_moment(day, time, zone)}; write it like {_DATE_EXAMPLE}") from None
 
 
 _DIGITS_OF_A_DATE = 8
@@ -675,10 +726,40 @@ def _nearest_date(text: str) -> str:
         return "leave it out, and it never ends"
     year_first, day_first = _YEAR_FIRST.fullmatch(text.strip()), _DAY_FIRST.fullmatch(text.strip())
     parts = year_first.groups() if year_first else day_first.group("year", "month", "day") if day_first else ()
-    try:
-        return f"write {date(*map(int, parts))}, which is the end of that day in UTC" if parts else f"write it like {_DATE_EXAMPLE}"
-    except ValueError:
+    numbers = [int(part) for part in parts]
+    if not numbers or numbers[0] < 1:
         return f"write it like {_DATE_EXAMPLE}"
+    missing = _not_in_the_calendar(*numbers)
+    return f"{missing}: write it like {_DATE_EXAMPLE}" if missing else f"write {date(*numbers)}, which is the end of that day in UTC"
+
+
+def _not_in_the_calendar(year: int, month: int, day: int) -> str | None:
+    """Which part of a date there is not."""
+    if not 1 <= month <= _MONTHS:
+        return f"a year has no month {month}"
+    days = monthrange(year, month)[1]
+    return None if 1 <= day <= days else f"{month_name[month]} {year} has {days} days"
+
+
+_MONTHS = 12
+
+
+def _no_moment(day: str, time: str | None, zone: str | None) -> str:
+    """What is wrong with a moment that has the right form: there is no such day, hour or zone, or it is too far away."""
+    year, month, number = map(int, day.split("-"))
+    missing = _not_in_the_calendar(year, month, number) if year >= 1 else None
+    if missing is not None:
+        return f"is no day: {missing}"
+    hour, *rest = map(int, (time or "00:00").split(":"))
+    if time != "24:00" and (hour > _LAST_HOUR or max(rest) > _LAST_MINUTE):
+        return "is no time: a day ends with 23:59, or with 24:00"
+    if zone is not None and zone[0] in "+-" and (zone[1:] > _WIDEST_ZONE or int(zone[-2:]) > _LAST_MINUTE):
+        return f"has no time zone that there is: they reach from -12:00 to +{_WIDEST_ZONE}"
+    return f"is no moment from 1971 to {_LATEST_YEAR - 1}"
+
+
+_LAST_HOUR, _LAST_MINUTE = 23, 59
+_WIDEST_ZONE = "14:00"
 
 
 def _nearest_zone(moment: str, zone: str) -> str:

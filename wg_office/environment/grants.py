@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, PlainValidator, Tag, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from wg_office.environment.fields import HostOrPrefix, MeantDeveloper, Name, Until, flow, is_address, show, wrong
 
@@ -176,8 +177,20 @@ _NO_KIND = "must be a site's name or a mapping with exactly one of site, develop
 _LIKE = "write it like beijing, or {site: beijing, ports: [22/tcp]}"
 
 
+IN_A_SITE, EVERY_SITE = "in_a_site", "every_site"
+"""The types of faults of which whoever knows the file's sites can say more: an address in a site's place, and a word for all of them."""
+
+EVERYTHING = frozenset({"*", "all", "any", "everything", "everywhere"})
+
+
 def _spell_out(value: object) -> object:
     if isinstance(value, str):
+        if is_address(value.partition("/")[0]) and value not in _ALL_ADDRESSES:
+            sentence = f"{show(value)} is an address, and a grant names the site that it is in; write {{site: NAME, hosts: [{value}]}}"
+            raise PydanticCustomError(IN_A_SITE, "{sentence}", {"sentence": sentence, "address": value})
+        if value == "*":
+            sentence = f"{show(value)} is no name; name each site that is to be reached"
+            raise PydanticCustomError(EVERY_SITE, "{sentence}", {"sentence": sentence})
         if (meant := _no_site(value)) is not None:
             raise wrong(f"{show(value)} {meant}")
         return {"site": value}
@@ -187,12 +200,13 @@ def _spell_out(value: object) -> object:
     return value
 
 
+_ALL_ADDRESSES = frozenset({"0.0.0.0/0", "::/0"})
+
+
 def _no_site(text: str) -> str | None:
     """What is wrong with a text that cannot be a site's name, where it is known what was meant."""
-    if text in ("0.0.0.0/0", "::/0"):
+    if text in _ALL_ADDRESSES:
         return "is everything, and there is no exit to the internet; name sites"
-    if is_address(text.partition("/")[0]):
-        return f"is an address, and a grant names the site that it is in; write {{site: NAME, hosts: [{text}]}}"
     site, _, ports = text.partition(":")
     if not ports:
         return None
@@ -276,6 +290,9 @@ Grant = Annotated[_AnyGrant, BeforeValidator(_spell_out, json_schema_input_type=
 
 def _listed(value: object) -> object:
     """The list that somebody meant who wrote one grant alone, or sites by their names."""
+    if isinstance(value, str) and value.strip().lower() in EVERYTHING:
+        sentence = f"must be a list, not the text {show(value)}; name each site that is to be reached"
+        raise PydanticCustomError(EVERY_SITE, "{sentence}", {"sentence": sentence})
     if isinstance(value, str):
         raise wrong(f"must be a list, not the text {show(value)}; write [{', '.join(value.replace(',', ' ').split())}]")
     if isinstance(value, dict) and value:

@@ -54,6 +54,7 @@ from wg_office.environment.fields import (
     fingerprint,
     is_address,
     show,
+    with_the_length_of,
     wrong,
 )
 from wg_office.environment.grants import Access, End, HostList, PortList, Record
@@ -171,6 +172,12 @@ class Lan(Record):
         ),
     ] = None
 
+    @field_validator("alias", mode="before")
+    @classmethod
+    def _of_its_length(cls, value: object, info: ValidationInfo) -> object:
+        cidr = info.data.get("cidr")
+        return value if cidr is None else with_the_length_of(cidr, value)
+
     @property
     def known_as(self) -> IPNetwork:
         """The prefix by which everybody but its site knows it, and which the tunnel carries."""
@@ -218,6 +225,8 @@ def _router_alone(value: object) -> object:
     """An address alone is no router yet: the file says which of its fields it is."""
     if isinstance(value, str) and is_address(value):
         raise wrong(f"must be a mapping, not the text {show(value)}; write {{address: {value}}}")
+    if isinstance(value, str) and value != "self" and value.strip().lower() == "self":
+        raise wrong(f"{show(value)} is not known here; use self")
     return value
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from wg_office.environment.fields import show
 from wg_office.environment.grants import DeveloperGrant, GroupGrant, HostGrant, Record, SiteGrant
 from wg_office.environment.model import Developer, Device, Dns, Environment, Gateway, Group, Hub, Lan, Link, Network, OwnDevice, Router, Ssh
+from wg_office.environment.statements import Expectation, Policy, Protected, Removals
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,22 @@ _NOT_KNOWN = (
         "a group has no end; until: 2027-01-31 stands on a grant in it, on the grant of it, or on the person",
         (Group,),
     ),
+    _NotSaid(
+        "managed",
+        "only a gateway may be one that nobody logs in to: the hub is a Linux host that the program sets up over SSH; take it out",
+        (Hub,),
+    ),
+    _NotSaid("until", "a host has no end; until: 2027-01-31 stands with a person, a device, a grant or a link", (Hub,)),
+    _NotSaid(
+        "until",
+        "a gateway has no end: to close a site write retired: true; until: 2027-01-31 stands with a person, a device, a grant or a link",
+        (Gateway,),
+    ),
+    _NotSaid(
+        "takes_over",
+        "only on the hub and gateways a tunnel is taken over; a person's machine goes on with its own key, as public_key",
+        (Developer, OwnDevice),
+    ),
     _NotSaid("adopt_key", "only the hub and gateways adopt a private key; developers keep theirs with public_key", (Developer, OwnDevice)),
     _NotSaid(
         "enabled disabled active blocked suspended retired", "take the line away (or put # before it): that is all", (Developer, OwnDevice)
@@ -320,6 +337,7 @@ BESIDE_CHOICES = {
     "managed": " (for any other device no)",
     "platform": ", or leave it out",
     "firewall": ", or leave it out where nobody does",
+    "takes_over": ", or leave it out where something else has made the tunnel",
 }
 """What else there is, beside a field's choices."""
 
@@ -330,6 +348,43 @@ def not_said(record: type[Record] | None, name: str) -> str | None:
     secret = next((each.answer for each in _SECRETS if each.means(record, wanted)), None)
     found = next((each.answer for each in _NOT_KNOWN if each.means(record, wanted)), None)
     return secret or (f"is not a field here: {found}" if found else None)
+
+
+_PLACES: dict[type[Record], str] = {
+    Environment: "the top of the file",
+    Network: "network",
+    Dns: "network.dns",
+    Hub: "the hub",
+    Gateway: "a gateway",
+    Developer: "a developer",
+    OwnDevice: "one of a developer's devices",
+    Lan: "lan",
+    Router: "router",
+    Device: "a device in a LAN",
+    Ssh: "ssh",
+    Group: "a group",
+    Link: "a link",
+    SiteGrant: "a grant of a site",
+    DeveloperGrant: "a grant of a developer",
+    HostGrant: "a grant of a host",
+    GroupGrant: "a grant of a group",
+    Policy: "policy",
+    Protected: "policy.protected",
+    Removals: "policy.removals",
+    Expectation: "an entry of expect",
+}
+"""Where the fields of records stand, in the words of the file."""
+
+_FEW_PLACES = 3
+"""In more places a field may stand that this says nothing to whoever wrote it in another."""
+
+
+def elsewhere(name: str) -> str | None:
+    """The answer to a field that another record has."""
+    places = [place for record, place in _PLACES.items() if name in {field.alias or key for key, field in record.model_fields.items()}]
+    *others, last = places or [""]
+    listed = f"{', '.join(others)} or {last}" if others else last
+    return f"is not a field here: it belongs to {listed}" if 0 < len(places) <= _FEW_PLACES else None
 
 
 def _instead_of_ends(name: str) -> bool:

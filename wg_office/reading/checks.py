@@ -15,7 +15,7 @@ from netaddr import IPAddress, IPNetwork
 
 from wg_office.environment.faults import Path
 from wg_office.environment.fields import is_address
-from wg_office.environment.grants import DeveloperGrant, Grant, GroupGrant, HostGrant, Record, SiteGrant
+from wg_office.environment.grants import EVERYTHING, DeveloperGrant, Grant, GroupGrant, HostGrant, Record, SiteGrant
 from wg_office.environment.model import HUB, Environment, Gateway, Hub, Lan, Network, Router, Site, Ssh, derived_address6
 from wg_office.network.plan import router_name
 from wg_office.network.widen import conflicts, is_private, parent
@@ -234,16 +234,19 @@ _TOO_FEW = 3
 
 
 def _unique_sites(environment: Environment) -> Iterator[Finding]:
-    seen: dict[str, tuple[Path, Site]] = {}
-    for path, host in hosts(environment):
-        if not _has(host, "site") or host.site is None:
-            continue
-        if host.site in seen:
-            first, other = seen[host.site]
-            owner = _called(other, _kind(other))
-            message = f"{host.site} is already the site of {owner}"
+    for name, ((first, other), *later) in _named_sites(environment).items():
+        for path, host in later:
+            message = f"{name} is already the site of {_called(other, _kind(other))}"
             yield Finding((*path, "site"), message, _one_gateway_each(host, other), (*first, "site"))
-        seen.setdefault(host.site, (path, host))
+
+
+def _named_sites(environment: Environment) -> dict[str, list[tuple[Path, Site]]]:
+    """The hosts of each site. Of one that is there twice nobody knows which is meant."""
+    found: dict[str, list[tuple[Path, Site]]] = {}
+    for path, host in hosts(environment):
+        if _has(host, "site") and host.site is not None:
+            found.setdefault(host.site, []).append((path, host))
+    return found
 
 
 def _one_gateway_each(host: Site, other: Site) -> str:
@@ -366,7 +369,7 @@ def _lan_prefixes(environment: Environment) -> Iterator[Finding]:
             yield Finding(here, f"{cidr} holds {special} addresses", f"write the prefix that the LAN's {by}")
         for name, vpn in _vpns(environment):
             if overlap(cidr, vpn):
-                remedy = f"choose another VPN prefix{_free_vpn(environment) if vpn.version == 4 else ''}, with addresses in it: "
+                remedy = f"choose another VPN prefix{free_vpn(environment) if vpn.version == 4 else ''}, with addresses in it: "
                 yield Finding(here, f"{cidr} overlaps the VPN {vpn}", f"{remedy}the VPN lies in no LAN", ("network", name))
         if cidr.version == 6 and _has(environment, "network") and getattr(environment.network, "cidr6", cidr) is None:
             remedy = "set network.cidr6, such as fd70::/64, from which every peer gets an address; or take the LAN away"
@@ -377,6 +380,7 @@ def _lan_prefixes(environment: Environment) -> Iterator[Finding]:
         if _in_each_others_way(one, lan, other, later) and not _same_site(one, other) and (path, lan.cidr) not in said:
             said.add((path, lan.cidr))
             remedy = _apart(proposed, (first, one, lan), (path, other, later))
+            remedy += _and_the_other(environment, proposed, (first, one, lan), (path, other, later))
             yield Finding((*path, "cidr"), f"{later.cidr} overlaps {_whose(one, other)}", remedy, (*first, "cidr"))
 
 
@@ -400,8 +404,8 @@ def _whose(one: Site, other: Site) -> str:
     return "another LAN of the same site" if one is other else f"the LAN of {_called(one, _kind(one))}"
 
 
-def _free_vpn(environment: Environment) -> str:
-    """A usual VPN prefix that no LAN overlaps."""
+def free_vpn(environment: Environment) -> str:
+    """How a remedy goes on with a usual VPN prefix that no LAN overlaps."""
     taken = [prefix for _, _, lan in lans(environment) for prefix in (lan.cidr, lan.known_as)] + [environment.network.cidr]
     tens = (f"10.{number}.0.0/16" for number in range(70, 200))
     prefixes = map(IPNetwork, chain(tens, ("172.16.0.0/16", "192.168.240.0/20")))  # for whose LAN is all of 10.0.0.0/8
@@ -450,6 +454,17 @@ def _or_an_alias(proposed: _Proposed, first: _Placed, second: _Placed) -> str:
         return ", or write only the parts of it that people need, each with an as: of its own"
     whose = "this cidr" if path == second[0] else f"{lan.cidr} of {_called(host, _kind(host))}"
     return or_an_alias(free.get(path), whose)
+
+
+def _and_the_other(environment: Environment, proposed: _Proposed, first: _Placed, second: _Placed) -> str:
+    """How the remedy goes on for two networks alike of sites that are linked: one alias is not enough, see _linked_with_their_likes."""
+    ends = {getattr(host, "site", None) for _, host, _ in (first, second)}
+    linked = any({getattr(link, "from_", None), getattr(link, "to", None)} == ends for link in environment.links)
+    (path, host, lan), free = first, proposed()
+    both = host.is_active and second[1].is_active and not isinstance(host, Hub)
+    if not (linked and both) or lan.cidr != second[2].cidr or not {path, second[0]} <= free.keys():
+        return ""
+    return f"; as the two are linked, as: {free[path]} beside that of {_called(host, _kind(host))}, too"
 
 
 def or_an_alias(alias: IPNetwork | None, beside: str) -> str:
@@ -573,10 +588,14 @@ def _like(lan: Lan, wrong: IPNetwork | None) -> str:
 def _alias_of_others(environment: Environment, here: Path, lan: Lan, alias: IPNetwork) -> Iterator[Finding]:
     for whose, prefix, see in _others(environment, here):
         if overlap(alias, prefix):
-            free = _free_like(lan.cidr, list(_taken(environment)))
-            remedy = "write one that is used nowhere" if free is None else f"{free} is free"
-            yield Finding(here, f"{alias} overlaps {whose}", remedy, see)
+            yield Finding(here, f"{alias} overlaps {whose}", another_alias(environment, lan), see)
             return
+
+
+def another_alias(environment: Environment, lan: Lan) -> str:
+    """What to write in place of an alias that is in somebody's way."""
+    free = _free_like(lan.cidr, list(_taken(environment)))
+    return "write one that is used nowhere" if free is None else f"{free} is free"
 
 
 def _others(environment: Environment, here: Path) -> Iterator[tuple[str, IPNetwork, Path]]:
@@ -596,7 +615,7 @@ def _others(environment: Environment, here: Path) -> Iterator[tuple[str, IPNetwo
 
 def _linked_with_their_likes(environment: Environment) -> Iterator[Finding]:
     """Two sites that are linked, where one knows the other by addresses of its own: its machines would look for them beside them."""
-    named = {host.site_name: (path, host) for path, host in hosts(environment) if _has(host, "site") and host.site is not None}
+    named = {name: here[0] for name, here in _named_sites(environment).items() if len(here) == 1}
     proposed = _proposed_once(environment)
     for index, link in enumerate(environment.links):
         pair = [named.get(getattr(link, end, "")) for end in ("from_", "to")]
@@ -613,6 +632,17 @@ def _likes(proposed: _Proposed, link: Path, here: Site, path: Path, there: Site)
             remedy = "take the link away" if free is None else f"write as: {free} beside that too, or take the link away"
             message = f"site {here.site} has {own.cidr} itself, and would not find {lan.cidr} of site {there.site}"
             yield Finding(link, message, remedy, (*place, "cidr"))
+
+
+def _interfaces(environment: Environment) -> Iterator[Finding]:
+    """That no LAN is looked for in the tunnel itself, where the rules would take its packets for a stranger's."""
+    if not _has(environment, "network"):
+        return
+    for path, host, lan in lans(environment):
+        if lan.interface is not None and lan.interface == environment.network.interface and host.is_managed and not lan.outside:
+            message = f"{lan.interface} is the tunnel's own interface"
+            remedy = f"write the {_kind(host)}'s interface in the LAN, such as eth0, or leave it out: the address tells"
+            yield Finding((*path, "interface"), message, remedy, ("network", "interface"))
 
 
 def _lan_addresses(environment: Environment) -> Iterator[Finding]:
@@ -794,8 +824,17 @@ def _hub_ports(environment: Environment) -> Iterator[Finding]:
         here: Path = ("hub", "also_on", number)
         if port in known:
             whose, first = known[port]
-            yield Finding(here, f"{port} is {whose} already", "name other ports, such as 443, or leave also_on out", first)
+            yield Finding(here, f"{port} is {whose} already", _another_port(hub.also_on, known), first)
         known.setdefault(port, ("named", here))
+
+
+_SELDOM_BLOCKED = (443, 53, 123, 500, 4500, 3478)
+"""UDP ports that are open where others are not: of QUIC, DNS, NTP, IPsec and STUN."""
+
+
+def _another_port(also_on: Collection[int], known: Collection[int]) -> str:
+    free = next(port for port in (*_SELDOM_BLOCKED, *range(1024, 2048)) if port not in {*also_on, *known})
+    return f"take it out{'' if len(also_on) > 1 else ', with also_on'}, or write another in its place, such as {free}"
 
 
 def _own_endpoints(environment: Environment) -> Iterator[Finding]:
@@ -949,19 +988,38 @@ def _ways(environment: Environment) -> Iterator[Finding]:
         elif ssh.via == HUB:
             yield from _through_the_hub(environment, path, ssh)
         elif ssh.via is not None and ssh.via not in environment.jumps:
-            yield Finding((*path, "via"), f"{ssh.via} is no machine that the operator goes through", _which_way(environment, ssh.via))
+            remedy = _which_way(environment, path, ssh.via)
+            yield Finding((*path, "via"), f"{ssh.via} is no machine that the operator goes through", remedy)
 
 
 _ONE_HOP = "leads through two machines, and a connection goes through one at most"
 
 
-def _which_way(environment: Environment, name: str) -> str:
-    known = list(dict.fromkeys([*environment.jumps, HUB]))
+_SSHD = 22
+"""The port that an ssh has unless it says so."""
+
+
+def _which_way(environment: Environment, path: Path, name: str) -> str:
+    through_the_hub = path[0] == "gateways" and path[2:] == ("ssh",)
+    known = [*(each for each in environment.jumps if each != HUB), *([HUB] if through_the_hub else [])]
     if name == getattr(getattr(environment, "hub", None), "name", None):
-        return "for the hub write via: hub"
+        return "for the hub write via: hub" if through_the_hub else "remove it: the hub is not on the way there"
     if close := get_close_matches(name, known, n=1):
         return f"did you mean {close[0]}?"
-    return f"write it under jumps, as {name}: {{host: 198.51.100.9, user: ops}}, or name one of {', '.join(known)}"
+    entry = f"{name}: {_as_a_jump(environment, name)}"
+    where = f"under jumps, as {entry}" if environment.jumps else f"at the top, as jumps: {{{entry}}}"
+    others = f", or name {'one of ' if len(known) > 1 else ''}{', '.join(known)}" if known else ""
+    return f"write it {where}{others}"
+
+
+def _as_a_jump(environment: Environment, name: str) -> str:
+    """How a machine on the way is written: a host of the file as it is reached itself."""
+    named = next((host.ssh for _, host in hosts(environment) if getattr(host, "name", None) == name and getattr(host, "ssh", None)), None)
+    if named is None or named.via is not None:
+        return "{host: 198.51.100.9, user: ops}"
+    host = f'"{named.host}"' if ":" in named.host else named.host
+    port = "" if named.port == _SSHD else f", port: {named.port}"
+    return f"{{host: {host}{port}, user: {named.user}}}"
 
 
 def _through_the_hub(environment: Environment, path: Path, ssh: Ssh) -> Iterator[Finding]:
@@ -974,10 +1032,18 @@ def _through_the_hub(environment: Environment, path: Path, ssh: Ssh) -> Iterator
         remedy = f"reach the gateway by a forwarded port or through {hub.via}, or the hub without via"
         yield Finding((*path, "via"), f"{_ONE_HOP}: the hub itself is reached through {hub.via}", remedy, ("hub", "ssh", "via"))
     elif hub is not None and ssh.calls_in and ssh.port == hub.port:
-        remedy = "write the port that `ssh -R PORT:localhost:22` on the gateway has the hub listen on, such as 2201"
-        yield Finding((*path, "port"), f"{ssh.host} port {ssh.port}, seen from the hub, is the hub's own sshd", remedy)
+        message = f"{ssh.host} port {ssh.port}, seen from the hub, is the hub's own sshd"
+        yield Finding((*path, "port"), message, _instead_of_its_own(environment, path))
     elif path[0] == "gateways":
         yield from _not_its_address(environment, environment.gateways[int(path[1])], path, ssh)
+
+
+def _instead_of_its_own(environment: Environment, path: Path) -> str:
+    """The port at which a gateway waits that calls in; machines beside the hub have addresses there."""
+    if path[0] != "gateways":
+        return "write in host the address that the machine has there"
+    name = getattr(environment.gateways[int(path[1])], "name", "NAME")
+    return f"write a port that is free there, such as 2201: `wg-office bootstrap {name}` has the gateway call in and wait at it"
 
 
 def _whom_the_hub_reaches(ssh: Ssh) -> str:
@@ -1083,7 +1149,7 @@ def _dns(environment: Environment) -> Iterator[Finding]:
 class _Known:
     """What a grant may refer to, by name; None where a part of the file could not be read, so that nothing is called unknown for it."""
 
-    sites: dict[str, Site] | None
+    sites: dict[str, list[Site]] | None
     developers: set[str] | None
     hosts: set[str] | None
     groups: set[str]
@@ -1094,7 +1160,7 @@ class _Known:
         named = [host for _, host in hosts(environment)]
         complete = _has(environment, "hub") and all(_has(each, "site") and not (each.networks and each.site is None) for each in named)
         return cls(
-            {each.site_name: each for each in named if each.site is not None} if complete else None,
+            {name: [host for _, host in each] for name, each in _named_sites(environment).items()} if complete else None,
             {each.name for each in developers} if all(_has(each, "name") for each in developers) else None,
             {each.name for each in named} if _has(environment, "hub") and all(_has(each, "name") for each in named) else None,
             set(environment.groups),
@@ -1102,7 +1168,7 @@ class _Known:
 
     def site_of(self, host: str) -> str | None:
         """The site of the host that is called so."""
-        return next((each.site_name for each in (self.sites or {}).values() if getattr(each, "name", None) == host), None)
+        return next((site for site, each in (self.sites or {}).items() if host in (getattr(one, "name", None) for one in each)), None)
 
     def instead_of_a_site(self, name: str) -> str | None:
         """The grant that somebody meant who wrote another name in a site's place."""
@@ -1112,12 +1178,30 @@ class _Known:
         kind = next((kind for kind, names in kinds if name in names), None)
         if name == HUB and kind is None:
             return "the hub itself is {host: NAME}, by its name"
-        return _NO_SITES.get(name) if kind is None else f"it is a {kind}: write {{{kind}: {name}}}"
+        return self.no_site(name) if kind is None else f"it is a {kind}: write {{{kind}: {name}}}"
+
+    def no_site(self, name: str) -> str | None:
+        """The answer to a word that stands for what has no name."""
+        named = _names(self.sites or ())
+        return f"{_EACH_SITE}{named}" if name in EVERYTHING else _NO_EXITS if name in _EXITS else None
 
 
-_NO_SITES = dict.fromkeys(("internet", "world", "wan", "exit"), "only sites are reached, and there is no exit to the internet: take it out")
-_NO_SITES |= dict.fromkeys(("all", "any", "everything", "everywhere"), "name each site that is to be reached")
-"""What people write in a site's place for what has no name."""
+_EXITS = frozenset({"internet", "world", "wan", "exit"})
+"""What people write in a site's place for what no site is."""
+
+_NO_EXITS = "only sites are reached, and there is no exit to the internet: take it out"
+_EACH_SITE = "name each site that is to be reached"
+_MOST_NAMES = 12
+
+
+def every_site(environment: Environment) -> str:
+    """How a remedy goes on with the names of all sites, as far as they could be read."""
+    return _names(_named_sites(environment))
+
+
+def _names(sites: Collection[str]) -> str:
+    named = [*sorted(sites)[:_MOST_NAMES], *(["..."] if len(sites) > _MOST_NAMES else [])]
+    return f": [{', '.join(named)}]" if named else ""
 
 
 def grants(environment: Environment) -> Iterator[tuple[Path, str | None, Grant]]:
@@ -1201,9 +1285,9 @@ def _name(
 
 
 def _hosts(known: _Known, path: Path, site: str, hosts: tuple[IPNetwork, ...]) -> Iterator[Finding]:
-    host = (known.sites or {}).get(site)
-    if host is not None and host.networks:
-        yield from outside_the_lan(host, path, hosts)
+    named = (known.sites or {}).get(site, [])
+    if len(named) == 1 and named[0].networks:
+        yield from outside_the_lan(named[0], path, hosts)
 
 
 def outside_the_lan(site: Site, path: Path, hosts: tuple[IPNetwork, ...]) -> Iterator[Finding]:
@@ -1245,7 +1329,7 @@ def _only_sites(known: _Known, name: str, otherwise: str) -> str | None:
         return f"write its site: {site}"
     if name in {*(known.hosts or ()), *(known.developers or ())}:
         return f"a link leads from one site to another; {otherwise}"
-    return _NO_SITES.get(name)
+    return known.no_site(name)
 
 
 def _group_cycles(environment: Environment) -> Iterator[Finding]:
@@ -1282,6 +1366,7 @@ _CHECKS = (
     _ways_to_lans,
     _aliases,
     _linked_with_their_likes,
+    _interfaces,
     _lan_addresses,
     _endpoint,
     _hub_ports,

@@ -10,7 +10,7 @@ from netaddr import IPNetwork
 
 from wg_office.environment.faults import Path
 from wg_office.environment.model import HUB, Environment, Ssh
-from wg_office.reading.checks import Finding, lans, or_an_alias, proposed_aliases
+from wg_office.reading.checks import Finding, another_alias, free_vpn, inside, lans, or_an_alias, proposed_aliases
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Known:
     remedy: str
 
 
-_HOME = "whoever has it at home reaches one of the two: renumber the LAN"
+_HOME = "whoever has it at home reaches one of the two"
 _HOST = "if it runs on a gateway or the hub, move its pool there (`default-address-pools`, `virsh net-edit`), or renumber"
 _CLOUD = "a hub or gateway in that cloud could not tell the two apart: choose another prefix if you have machines there"
 _CLOUD_OF_A_GATEWAY = "a hub in that cloud could not tell the two apart: renumber one of them if yours stands there"
@@ -69,9 +69,32 @@ def known_ranges(env: Environment) -> Iterator[Finding]:
             remedy = _remedy(env, path, known)
             if _clash(prefix, known.prefix) and remedy is not None and known.remedy not in no_matter:
                 where = "is" if prefix == known.prefix else f"overlaps {known.prefix},"
-                also = or_an_alias(proposed.get(path[:-1]) if known.remedy == _HOME else None, "it")
-                yield Finding(path, f"{what} {prefix} {where} {known.whose}", f"{remedy}{also}")
+                elsewhere = f": {_elsewhere(env, path, proposed.get(path[:-1]))}" if known.remedy == _HOME else ""
+                yield Finding(path, f"{what} {prefix} {where} {known.whose}", f"{remedy}{elsewhere}")
                 break
+
+
+def _elsewhere(env: Environment, path: Path, alias: IPNetwork | None) -> str:
+    """What to move out of the homes' way: the VPN and an alias are the file's own choice, and a LAN is there already."""
+    if path == ("network", "cidr"):
+        own = _part_of_the_vpn(env)
+        return f"write another network.cidr{free_vpn(env) if own is None else f', such as {own}, which holds all addresses too'}"
+    if path[-1] == "as":
+        return next(another_alias(env, lan) for place, _, lan in lans(env) if place == path[:-1])
+    return f"renumber the LAN{or_an_alias(alias, 'it')}"
+
+
+_USUAL = 16
+"""The prefix length that a VPN has where nobody chose another."""
+
+
+def _part_of_the_vpn(env: Environment) -> IPNetwork | None:
+    """The widest part of the VPN that holds the addresses of all peers, and that nobody else uses."""
+    vpn, addresses = env.network.cidr, [peer.address for peer in env.peers]
+    parts = (IPNetwork((int(env.hub.address), length)).cidr for length in range(max(_USUAL, vpn.prefixlen + 1), 30))
+    others = [known.prefix for known in KNOWN]
+    whole = (part for part in parts if all(inside(address, part) for address in addresses))
+    return next((part for part in whole if not any(_clash(part, other) for other in others)), None)
 
 
 def _remedy(env: Environment, path: Path, known: Known) -> str | None:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path as FilePath
 from typing import Annotated, Any, TypeVar, cast
 
-from netaddr import IPAddress
+from netaddr import AddrFormatError, IPAddress, IPNetwork
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails
 from wg_office.environment.document import Document, parse
 from wg_office.environment.faults import Fault, Faults, Path, Unreadable, dotted
 from wg_office.environment.fields import flow, is_address, machine, show
-from wg_office.environment.grants import GRANT_KINDS, HostGrant, Record, with_protocol
+from wg_office.environment.grants import EVERY_SITE, GRANT_KINDS, IN_A_SITE, HostGrant, Record, with_protocol
 from wg_office.environment.known_hosts import KnownHosts, keyscan
 from wg_office.environment.model import Developer, Device, Dns, Environment, Gateway, Group, Hub, Lan, Link, Network, OwnDevice, Router, Ssh
 from wg_office.environment.remedies import (
@@ -30,12 +30,13 @@ from wg_office.environment.remedies import (
     INSTEAD_OF_JUMPS,
     NETWORKS,
     beside_the_point,
+    elsewhere,
     meant_choice,
     not_said,
     squeezed,
     without_space,
 )
-from wg_office.reading.checks import Finding, check, free_addresses, grants, on_the_way, ssh_endpoints
+from wg_office.reading.checks import Finding, check, every_site, free_addresses, grants, lans, on_the_way, ssh_endpoints
 from wg_office.reading.conflicts import known_ranges
 from wg_office.reading.expect import broken_expectations
 from wg_office.reading.guards import broken_guards
@@ -124,11 +125,12 @@ def _found(path: FilePath, document: Document, required: bool) -> _Found:
     errors = [error for error in errors if _location(error) not in broken]
     draft = environment if environment is not None else _salvage(document.data)
     free = free_addresses(draft)
-    wrong += [(place, placer.fault(place, message)) for place, message in _sentences(errors, free)]
+    wrong += [(place, placer.fault(place, message)) for place, message in _sentences(errors, free, draft)]
     broken |= {_whole_grant(_location(error)) for error in errors}
     broken |= {place for path in broken for place in _also_unknown(path)}
-    # What a grant of a group names, nobody knows where the groups could not be read.
-    broken |= {(*path, "group") for path, _, _ in grants(draft) if ("groups",) in broken}
+    # What a grant or a link names, nobody knows where the names could not be read.
+    broken |= {(*path, kind) for path, _, _ in grants(draft) for kind, lists in _NAMES_OF_GRANTS.items() if broken & lists}
+    broken |= {("links", number, end) for number, _ in enumerate(draft.links) for end in _ENDS if ("gateways",) in broken}
     # Nor which site the hub's own networks are, where those could not be read and nothing says it.
     broken |= {(*path, "site") for path, _, _ in grants(draft) if ("hub", "site") in broken and getattr(draft.hub, "site", None) is None}
     # Whom a `via:` may name, nobody knows where the machines on the way could not be read.
@@ -137,6 +139,14 @@ def _found(path: FilePath, document: Document, required: bool) -> _Found:
     wrong += [(each.path, placer.finding(each)) for each in (*check(draft, free), *key_findings) if not _concerns(each.path, broken)]
     return _Found(environment, keys, wrong)
 
+
+_NAMES_OF_GRANTS: dict[str, set[Path]] = {
+    "group": {("groups",)},
+    "developer": {("developers",)},
+    "site": {("gateways",)},
+    "host": {("gateways",)},
+}
+"""Where the names are lost to which grants refer, by the field of a grant: in a mapping or a list that is none."""
 
 _NAMES_OF_JUMPS: set[Path] = {("jumps",), *(("jumps", field) for field in Ssh.model_fields), *((name,) for name in INSTEAD_OF_JUMPS)}
 """Where the names of the machines on the way are lost: no mapping, one machine in place of names, or another word for it."""
@@ -238,7 +248,7 @@ def _also_unknown(path: Path) -> Iterator[Path]:
         yield from [("hub", "site")] if host == ("hub",) else []
 
 
-def _sentences(errors: list[ErrorDetails], free: Iterator[IPAddress]) -> Iterator[tuple[Path, str]]:
+def _sentences(errors: list[ErrorDetails], free: Iterator[IPAddress], draft: Environment) -> Iterator[tuple[Path, str]]:
     places = [_location(error) for error in errors]
     covered = {*beside_the_point(places), *_in_other_letters(errors, places)}
     emptied = [place for error, place in zip(errors, places, strict=True) if error["type"] in _OF_PARTS and error["input"] is None]
@@ -247,7 +257,7 @@ def _sentences(errors: list[ErrorDetails], free: Iterator[IPAddress]) -> Iterato
         if error["type"] == "extra_forbidden" and (above := _indented_below(place, emptied)) is not None:
             yield place, f"stands beside {above}, which is empty; indent it, to stand below {above}:"
         elif not (error["type"] == "too_short" and inner_fault) and not (error["type"] == "missing" and place in covered):
-            yield place, _sentence(error, free)
+            yield place, _sentence(error, free, draft)
 
 
 def _in_other_letters(errors: Iterable[ErrorDetails], places: Iterable[Path]) -> Iterator[Path]:
@@ -263,8 +273,12 @@ def _indented_below(place: Path, emptied: Iterable[Path]) -> str | None:
     return next((str(each[-1]) for each in beside if (record := _record_at(each)) is not None and place[-1] in _fields(record)), None)
 
 
-def _sentence(error: ErrorDetails, free: Iterator[IPAddress]) -> str:
+def _sentence(error: ErrorDetails, free: Iterator[IPAddress], draft: Environment) -> str:
     value = error["input"]
+    if error["type"] == EVERY_SITE:
+        return f"{error['msg']}{every_site(draft)}"
+    if error["type"] == IN_A_SITE:
+        return _in_a_site(error, draft) or error["msg"]
     match error["type"]:
         case "wrong":
             return error["msg"]
@@ -282,6 +296,23 @@ def _sentence(error: ErrorDetails, free: Iterator[IPAddress]) -> str:
     return f"must be {wanted}, not {_kind(value)}; {_in_place_of(error, wanted) or remedy}"
 
 
+def _in_a_site(error: ErrorDetails, draft: Environment) -> str | None:
+    """The grant that somebody meant who wrote an address, or a whole LAN, in its site's place."""
+    text = str(error["ctx"]["address"])
+    try:
+        written = IPNetwork(text).cidr
+    except (AddrFormatError, ValueError):
+        return None
+    for _, site, lan in lans(draft):
+        if getattr(site, "site", None) is not None and any(written in prefix for prefix in (lan.cidr, lan.known_as)):
+            own = site.as_here(written)
+            if own == lan.cidr and len(site.networks) == 1:
+                return f"{show(text)} is the LAN of site {site.site}, and a grant names the site; write {site.site}"
+            shown = own.ip if own.size == 1 else own
+            return f"{show(text)} is an address, and a grant names the site that it is in; write {{site: {site.site}, hosts: [{shown}]}}"
+    return None
+
+
 def _in_place_of(error: ErrorDetails, wanted: str) -> str:
     """The remedy for a value of another kind, where more can be said than how the right kind is written."""
     value = error["input"]
@@ -292,23 +323,59 @@ def _in_place_of(error: ErrorDetails, wanted: str) -> str:
         network = network or (_as_ssh(value) if error["loc"][-1:] == ("ssh",) else None)
         return network or _as_records(error) or _like_an_example(error["loc"]) or (_as_a_list(error) if wanted == _LIST[0] else "")
     if wanted == "text" and isinstance(value, int | float):
-        return _even_in_quotes(error["loc"], show(value)) or f"write it in quotes: '{show(value)}'"
-    return _nearest_number(value) if wanted == _WHOLE[0] else ""
+        return _refused(error["loc"], show(value)) or f"write it in quotes: '{show(value)}'"
+    if wanted == _FLAG[0]:
+        return f"write {_FLAGS[value.strip().lower()]}" if isinstance(value, str) and value.strip().lower() in _FLAGS else ""
+    return _nearest_number(error["loc"], value) if wanted == _WHOLE[0] else ""
 
+
+_FLAGS = dict.fromkeys(("true", "yes", "y", "on", "1"), "true") | dict.fromkeys(("false", "no", "n", "off", "0"), "false")
+"""What people, and YAML before its version 1.2, say for the two."""
 
 _NUMBER = re.compile(r"(?:udp/|tcp/)?(?P<number>[0-9]{1,9})(?:/udp|/tcp| ?(?:s|sec|seconds|bytes|%|percent))?", re.ASCII)
 """A number with what its field means anyway."""
 
 
-def _nearest_number(value: object) -> str:
+_TIME = re.compile(r"(?P<number>[0-9]{1,6}) ?(?P<unit>m|h)(?:in|ins|inutes?|r|rs|ours?)?", re.ASCII)
+_SECONDS = {"m": 60, "h": 3600}
+_IN_SECONDS = frozenset({"rollback_after", "keepalive"})
+_SIZE = re.compile(r"(?:[0-9.]+)?/(?P<length>[0-9]|[12][0-9]|3[0-2])", re.ASCII)
+
+
+def _nearest_number(place: Path, value: object) -> str:
+    """The number that somebody meant, or of which numbers one is possible there."""
+    for number, written in _numbers(str(place[-1]), value):
+        return _refused(place, number) or written
+    return ""
+
+
+def _numbers(field: str, value: object) -> Iterator[tuple[int, str]]:
+    """What was meant, and how it is written."""
+    text = value.strip().lower().replace("_", "") if isinstance(value, str) else ""
     if isinstance(value, float) and value.is_integer():
-        return f"write {int(value)}"
-    if not isinstance(value, str):
+        yield int(value), f"write {int(value)}"
+    if isinstance(value, str) and _is_digits(value):
+        yield int(value), f"write {int(value)} without quotes"
+    if (found := _NUMBER.fullmatch(text)) is not None:
+        yield int(found["number"]), f"write {int(found['number'])} alone"
+    if field in _IN_SECONDS and (found := _TIME.fullmatch(text)) is not None:
+        seconds = int(found["number"]) * _SECONDS[found["unit"]]
+        yield seconds, f"write {seconds}, in seconds"
+    if field == "widest_grant" and (found := _SIZE.fullmatch(text)) is not None:
+        size = 1 << (32 - int(found["length"]))
+        yield size, f"write {size}, the number of addresses in a /{found['length']}"
+
+
+def _refused(place: Path, value: str | int) -> str:
+    """What would be right, where the field does not take this either."""
+    record = _record_at(place[:-1])
+    if record is None or str(place[-1]) not in _fields(record):
         return ""
-    if _is_digits(value):
-        return f"write {int(value)} without quotes"
-    found = _NUMBER.fullmatch(value.strip().lower().replace("_", ""))
-    return f"write {int(found['number'])} alone" if found is not None else ""
+    try:
+        _adapter(record, str(place[-1])).validate_python(value)
+    except ValidationError as error:
+        return error.errors()[0]["msg"].partition("; ")[2]
+    return ""
 
 
 def _as_ssh(value: object) -> str | None:
@@ -320,6 +387,8 @@ def _as_ssh(value: object) -> str | None:
 def _as_records(error: ErrorDetails) -> str:
     """The entries that somebody meant who wrote their names alone, or as the fields of a mapping."""
     record, value = _record_at(error["loc"]), error["input"]
+    if record is not None and isinstance(value, dict) and error["type"] == "tuple_type" and _is_an_entry(record, value):
+        return f"write {_one_entry(value)}"
     if record is Link:
         sites = value if isinstance(value, list) else re.findall(r"[\w-]*\w", value) if isinstance(value, str) else []
         return f"write {{from: {sites[0]}, to: {sites[1]}}}" if len(sites) == len(_ENDS) and error["type"] != "tuple_type" else ""
@@ -337,6 +406,22 @@ def _as_records(error: ErrorDetails) -> str:
 _ENDS = ("from", "to")
 
 
+def _is_an_entry(record: type[Record], value: dict[str, Any]) -> bool:
+    """Whether a mapping in a list's place has the fields of one entry, and not entries by their names."""
+    known = _fields(record).keys() & value.keys()
+    return bool(known) and 2 * len(known) >= len(value)
+
+
+_SHOWN = 2
+"""Fields of an entry that are enough to know it by."""
+
+
+def _one_entry(value: dict[str, Any]) -> str:
+    """The list of one entry, as its first fields have it."""
+    parts = [f"{field}: {'...' if isinstance(inner, dict | list) else flow(inner)}" for field, inner in value.items()]
+    return f"[{{{', '.join([*parts[:_SHOWN], *(['...'] if len(parts) > _SHOWN else [])])}}}]"
+
+
 def _as_a_list(error: ErrorDetails) -> str:
     """The list of one or several that somebody meant who wrote them as a text or a number."""
     value = str(error["input"]) if isinstance(error["input"], str | int) and not isinstance(error["input"], bool) else ""
@@ -349,18 +434,6 @@ def _in_place_of_nothing(place: Path) -> str:
         return "give it a value, or take the entry away"
     field = _fields(record).get(str(place[-1])) if (record := _record_at(place[:-1])) is not None else None
     return "give it a value" if field is not None and field.is_required() else "give it a value, or leave the field out"
-
-
-def _even_in_quotes(place: Path, text: str) -> str:
-    """What would be right, where the field does not take this text either."""
-    record = _record_at(place[:-1])
-    if record is None or str(place[-1]) not in _fields(record):
-        return ""
-    try:
-        _adapter(record, str(place[-1])).validate_python(text)
-    except ValidationError as error:
-        return error.errors()[0]["msg"].partition("; ")[2]
-    return ""
 
 
 def _is_digits(text: str) -> bool:
@@ -389,11 +462,12 @@ def _as_a_network(value: object) -> str | None:
 _LIST = ("a list", "write it as [...], or begin each entry with '- '")
 _MAPPING = ("a mapping", "write it as fields, 'name: value'")
 _WHOLE = ("a whole number", "write digits")
+_FLAG = ("true or false", "write true or false")
 _WANTED = {
     "string_type": ("text", "write a text"),
     "int_type": _WHOLE,
     "int_from_float": _WHOLE,
-    "bool_type": ("true or false", "write true or false"),
+    "bool_type": _FLAG,
     "tuple_type": _LIST,
     "model_type": _MAPPING,
     "dict_type": _MAPPING,
@@ -437,9 +511,16 @@ def _unknown(place: Path) -> str:
         return "is not a known field; there is none for what others share: put the anchor (&NAME) where it is used first"
     if not close and (answer := not_said(record, name)) is not None:
         return answer
+    close = close or difflib.get_close_matches(name, known, n=1, cutoff=_A_LETTER_OF_FIVE)
+    if not close and (answer := elsewhere(name)) is not None:
+        return answer
     close = close or difflib.get_close_matches(name, known, n=1)
     remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
     return f"is not a known field; {remedy}"
+
+
+_A_LETTER_OF_FIVE = 0.8
+"""How near a field must be to another's name, to be a slip of the finger for it all the same."""
 
 
 def _expected(error: ErrorDetails, value: object) -> str:
@@ -447,7 +528,9 @@ def _expected(error: ErrorDetails, value: object) -> str:
     choices = [part.strip(" '") for part in str(error.get("ctx", {}).get("expected", "")).replace(" or ", ", ").split(",")]
     if (meant := meant_choice(name, value)) in choices:
         return str(meant)
-    close = difflib.get_close_matches(str(value).lower(), choices, n=1)
+    close = difflib.get_close_matches(str(value).strip().lower(), choices, n=1)
+    if close and (len(choices) == 1 or close[0] == str(value).strip().lower()):
+        return close[0]
     listed = choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
     return f"{listed} (did you mean {close[0]}?)" if close else f"{listed}{BESIDE_CHOICES.get(name, '')}"
 

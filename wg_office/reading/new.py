@@ -2,13 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 
 from netaddr import IPNetwork
+from pydantic import TypeAdapter, ValidationError
 
 from wg_office.environment.document import parse
+from wg_office.environment.faults import Fault
+from wg_office.environment.fields import LanPrefix
 from wg_office.reading.conflicts import KNOWN
 
 _VPN_CANDIDATES = (*(f"10.{number}.0.0/16" for number in range(70, 96)), *(f"172.{number}.0.0/16" for number in (16, 28, 29, 30)))
@@ -44,8 +48,8 @@ def free_vpn(lan: str, others: Iterable[IPNetwork] = ()) -> str:
 
 
 def new_environment(answers: Answers, others: Iterable[IPNetwork] = ()) -> str:
-    """The text of the environment file. `others` are VPNs of the same folder. Raises ValueError where the LAN is no prefix."""
-    lan = IPv4Network(answers.lan.strip(), strict=True)
+    """The text of the environment file. `others` are VPNs of the same folder. Raises ValueError, with a sentence, where the LAN is none."""
+    lan = _office_network(answers.lan.strip())
     said = replace(answers, **{name: scalar(getattr(answers, name)) for name in _NAMES})
     vpn = free_vpn(str(lan), others)
     hub, gateway, developer = (str(IPNetwork(vpn)[number]) for number in (1, 2, 10))
@@ -76,6 +80,21 @@ gateways: # one host in each office
 developers: # who connects from outside, and what each may reach: a site, or {{site: ..., hosts: [...], ports: [22/tcp]}}
   - {{name: {said.developer}, address: {developer}{platform}, access: [{said.site}]}}
 """
+
+
+def _office_network(text: str) -> IPv4Network:
+    with suppress(ValueError):
+        if "/" in text:
+            return IPv4Network(text, strict=True)
+    try:
+        prefix = TypeAdapter(LanPrefix).validate_python(text)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from None
+    entry = f'{{cidr: "{prefix}", address: ...}}'
+    raise ValueError(
+        f"{prefix} is IPv6, and the first LAN here is IPv4; answer with that, and add this one to the file: in place of lan, "
+        f"lans: [{{...}}, {entry}], and network: {{cidr6: fd70::/64}}"
+    )
 
 
 def _with_port(endpoint: str) -> str:
@@ -141,7 +160,24 @@ _OPTIONS = (
 )
 
 
-def option_of(path: str, answers: Answers) -> str | None:
+def said_of_answers(faults: Iterable[Fault], answers: Answers) -> tuple[str, ...]:
+    """Faults of a file that is not written, by the options with whose values they began: each once, and without lines."""
+    return tuple(dict.fromkeys(_said(faults, answers)))
+
+
+def _said(faults: Iterable[Fault], answers: Answers) -> Iterator[str]:
+    found = list(faults)
+    of_the_site = any(fault.path == "gateways[0].site" for fault in found)
+    for fault in found:
+        # The gateway is named after its site, whose own name is what was answered.
+        if not (of_the_site and fault.path == "gateways[0].name"):
+            yield f"{_option_of(fault.path, answers) or fault.path}: {_A_LINE.sub('', fault.message)}"
+
+
+_A_LINE = re.compile(r" \(line [0-9]+\)")
+
+
+def _option_of(path: str, answers: Answers) -> str | None:
     """The option with whose value a fault at that place of the file began; None where it began with none of them."""
     option = next((option for place, option in _OPTIONS if path.startswith(place)), None)
     return "--endpoint" if option == "--hub-ssh" and not answers.hub_ssh else option

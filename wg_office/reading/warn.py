@@ -289,6 +289,18 @@ def _clients_of_a_hub_by_hand(environment: Environment) -> Iterator[Finding]:
         )
 
 
+def _taken_over_without_its_key(environment: Environment) -> Iterator[Finding]:
+    """No fault: a host whose tunnel was taken over by an earlier `up` may have a key that is made here by now."""
+    for path, host in hosts(environment):
+        if host.takes_over is not None and host.is_managed and host.is_active and not host.adopt_key and host.public_key is None:
+            yield Finding(
+                (*path, "takes_over"),
+                "the tunnel that runs there has another key than the one that is made here, and the first `up` would be refused",
+                f"write adopt_key: true and give the stack its private key as the secret privateKeys.{host.name}, or public_key: ... and "
+                "the host keeps it to itself; once the tunnel is taken over, take this line away",
+            )
+
+
 _WARNINGS = (
     _private_endpoint,
     _homes,
@@ -308,4 +320,5 @@ _WARNINGS = (
     _perhaps_the_router,
     _ssh_in_the_vpn,
     _clients_of_a_hub_by_hand,
+    _taken_over_without_its_key,
 )
