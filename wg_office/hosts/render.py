@@ -88,7 +88,9 @@ def render_files(host: HostPlan, keys: Keys) -> tuple[File, ...]:
         ]
     if host.policy is not None and host.firewall is not None:
         files += [File(path, text) for path, text in firewall.files(host.policy, host.firewall).items()]
-        files += [File(f"/etc/systemd/system/{service}.service.d/50-wg-office.conf", render_drop_in()) for service in FLUSHING_SERVICES]
+        files += [
+            File(f"/etc/systemd/system/{service}.service.d/50-wg-office.conf", render_drop_in(service)) for service in FLUSHING_SERVICES
+        ]
         if host.firewall == "firewalld":
             files.append(File("/etc/systemd/system/firewalld.service.d/51-wg-office-watch.conf", render_watch_drop_in()))
             files.append(File(f"/etc/systemd/system/{WATCH_UNIT}", render_watch_unit()))
@@ -267,12 +269,17 @@ WantedBy=multi-user.target
 """
 
 
-def render_drop_in() -> str:
+def render_drop_in(service: str) -> str:
     """For a service that may take rules along: those that run are loaded again before it counts as started, reloaded or stopped."""
-    load = [*(f"-+{_load(f'{RUNNING}/files', name)}" for name in RULES), f"-+/bin/sh {RUNNING}/files/after-load"]
-    return f"{GENERATED}[Service]\n" + "".join(
-        f"{when}={step}\n" for when in ("ExecStartPost", "ExecReload", "ExecStopPost") for step in load
-    )
+    load, then = [f"-+{_load(f'{RUNNING}/files', name)}" for name in RULES], f"-+/bin/sh {RUNNING}/files/after-load"
+    steps = {"ExecStartPost": [*load, *_WHEN_STARTED.get(service, ()), then], "ExecReload": [*load, then], "ExecStopPost": [*load, then]}
+    return f"{GENERATED}[Service]\n" + "".join(f"{when}={step}\n" for when, each in steps.items() for step in each)
+
+
+_WHEN_STARTED = {"firewalld": ("-+/bin/sh -c 'exec timeout 60 sh -c \"until firewall-cmd -q --state; do sleep 0.5; done\"'",)}
+"""What is waited for besides. For systemd firewalld has started when it has its name on the bus; it answers once its rules are loaded, and
+until 1.0 (Debian 11) it takes away those of iptables before that, our hand-over among them, and leaves their policies.
+"""
 
 
 def render_watch_unit() -> str:
