@@ -29,6 +29,8 @@ from lab import Lab
 FIREWALLS = ["nftables", *(pytest.param(name, marks=pytest.mark.matrix) for name in ("iptables", "firewalld"))]
 """Of hub and gateways. Earlier versions had iptables and firewalld judge, and this one has neither."""
 FIREWALLD = "systemctl enable --now firewalld && until firewall-cmd -q --state; do sleep 0.5; done"
+WIREGUARD_IN = "firewall-cmd -q --add-port=51820/udp && firewall-cmd -q --permanent --add-port=51820/udp"
+"""What its administrator says at the hub."""
 
 
 @pytest.fixture(params=LANDINGS)
@@ -44,6 +46,7 @@ def before(lab: Lab, tmp_path: Path, earlier: str, request: pytest.FixtureReques
     if request.param == "firewalld":
         for host in TUNNEL_HOSTS:
             lab.exec(host, ["timeout", "120", "sh", "-c", FIREWALLD])
+        lab.exec("z", ["sh", "-c", WIREGUARD_IN])
     untouched = looks(lab)
     stack, environment_file = job_stack(tmp_path / "job", lab)
     (stack.folder / "__main__.py").unlink()
