@@ -425,16 +425,14 @@ def _host(was: _Side, now: _Side, hub: IPAddress) -> HostChange:
         "stays",
         (*touched, *(["the way to it"] if _moved(was.host, now.host) else [])),
         disruptions(before, after),
-        tuple(_refusals(was, now, hub)),
+        (*severs(before, after, now.host.ssh.over_tunnel), *_not_let_in(was.host, now.host, before, hub)),
     )
 
 
-def _refusals(was: _Side, now: _Side, hub: IPAddress) -> Iterator[str]:
-    """Why `pulumi up` would not carry it out: what components/foresee.py asks there of what is deployed."""
-    before, ssh = _described(was), now.host.ssh
-    yield from severs(before, _described(now), ssh.over_tunnel)
-    if ssh.over_tunnel and not was.host.ssh.over_tunnel:
-        yield from now_over_tunnel(now.host.name, before, hub, ssh)
+def _not_let_in(was: HostPlan, now: HostPlan, before: Description, hub: IPAddress) -> tuple[str, ...]:
+    """Why the way to it cannot change: asked of the file as it was, as components/foresee.py asks of what is deployed."""
+    comes = now.ssh.over_tunnel and not was.ssh.over_tunnel
+    return now_over_tunnel(now.name, before, hub, now.ssh) if comes else ()
 
 
 def _moved(was: HostPlan, now: HostPlan) -> bool:
